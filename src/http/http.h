@@ -1,0 +1,94 @@
+// One request/response model over every HTTP version: what handlers see.
+//
+// A handler lives on one network loop and never leaves it. It is given a Request and an Exchange,
+// and answers now, later, or piece by piece; it does not know whether HTTP/1.1, 2 or 3 carries it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace mirror::http {
+
+enum class Method { kGet, kHead, kOptions, kPost, kPut, kDelete, kPatch, kOther };
+enum class Version { kHttp10, kHttp11, kHttp2, kHttp3 };
+
+std::string_view name_of(Method method);
+std::string_view name_of(Version version);  // "HTTP/1.1", …
+
+struct Header {
+  std::string name;  // lower case
+  std::string value;
+};
+using Headers = std::vector<Header>;
+
+struct Request {
+  Method method = Method::kGet;
+  Version version = Version::kHttp11;
+  bool secure = false;    // came over TLS
+  std::string path;       // percent-decoded, begins with '/', dot segments removed, no NUL
+  std::string query;      // raw, without '?'
+  std::string authority;  // Host or :authority
+  Headers headers;
+  std::string body;    // whole, within the server's limit
+  std::string remote;  // "192.0.2.1:40000"
+
+  // The first header of this (lower-case) name.
+  std::optional<std::string_view> header(std::string_view name) const;
+};
+
+// A head whose headers were made once (by the publisher) is shared by all who answer with it.
+struct Response {
+  int status = 200;
+  Headers headers;          // content-length is the server's business, and so is date
+  std::vector<Bytes> body;  // sent in order; shared with whoever else sends the same bytes
+
+  static Response text(int status, std::string_view body);  // text/plain, no-store
+};
+
+// One request on its way to being answered. Lives on its connection's loop, owned by the connection;
+// valid from handle() until the answer is finished or the peer goes, whichever comes first. A
+// handler that answers later must attach() something whose destructor forgets the Exchange.
+class Exchange {
+ public:
+  class Attachment {
+   public:
+    virtual ~Attachment() = default;
+    // The queue of body bytes has room again after it was full (only for growing bodies).
+    virtual void on_writable() {}
+  };
+
+  virtual ~Exchange() = default;
+
+  // The whole answer. HEAD sends the head only. Nothing more may be called afterwards, and the
+  // attachment is destroyed before this returns or soon after.
+  virtual void respond(Response response) = 0;
+
+  // A growing answer: start once, write any number of times, then finish, or abort (the peer sees
+  // a broken response, not a short one). `headers` without content-length.
+  virtual void start(int status, Headers headers) = 0;
+  virtual void write(Bytes bytes) = 0;
+  virtual void finish() = 0;
+  virtual void abort() = 0;
+
+  // Body bytes accepted by write() and not yet handed to the transport.
+  virtual std::size_t queued_bytes() const = 0;
+
+  // Kept until the exchange ends in any way (answered, peer gone, server stopping), then destroyed
+  // on the loop. At most one.
+  virtual void attach(std::unique_ptr<Attachment> attachment) = 0;
+};
+
+// One per network loop, called only there. Must not block.
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  virtual void handle(const Request& request, Exchange& exchange) = 0;
+};
+
+}  // namespace mirror::http
