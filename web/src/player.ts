@@ -4,7 +4,7 @@
 // on, stream restarted, recovery), a second that becomes visible with its first picture. So the
 // last picture stays until there is a newer one.
 import Hls from 'hls.js';
-import type { ErrorData, HlsConfig, LevelDetails } from 'hls.js';
+import type { ErrorData, Fragment, HlsConfig, LevelDetails, Part } from 'hls.js';
 import { serverClock } from './api';
 import { kJumpBeyond, LatencyController } from './latency';
 
@@ -29,8 +29,10 @@ export interface PlayerStatistics {
 
 const kTickMs = 100;
 const kStallMs = 100;
-const kFrozenMs = 5_000;       // no advance for so long: begin again
+const kFrozenMs = 3_000;       // no advance for so long: begin again
 const kStartWithinMs = 12_000;  // no first picture after so long: begin again
+const kKeepBehind = 10;        // seconds
+const kTrimBeyond = 30;
 const kRefillLongestMs = 1_500;
 const kRetryFirstMs = 500;
 const kRetryMostMs = 8_000;
@@ -42,11 +44,13 @@ const kHlsConfig: Partial<HlsConfig> = {
   enableWorker: false,         // fMP4 is passed through: a worker per tile costs memory and hops
   progressive: false,          // a part is one small response; there is nothing to gain
   startFragPrefetch: true,
-  maxFragLookUpTolerance: 0,   // its 0.25 s is longer than our parts
+  // Its 0.25 s is longer than our parts. Nought is no better: the buffer ends a microsecond before
+  // the segment does, the segment that is loaded already is found again, and loading stops.
+  maxFragLookUpTolerance: 0.03,
   maxBufferHole: 0.05,
   maxBufferLength: 4,
   maxMaxBufferLength: 6,
-  backBufferLength: 4,
+  backBufferLength: Infinity,  // trimBehind() does it
   // Distance from live is LatencyController's business. hls.js would add a second per stall, and
   // its own catch-up waits for a buffer that a low-latency player never has.
   liveSyncDuration: 0.3,
@@ -118,7 +122,7 @@ class Session {
     this.video.tabIndex = -1;
     this.video.setAttribute('aria-hidden', 'true');
     this.video.addEventListener('loadeddata', () => this.refill());
-    this.hls = new Hls({ ...kHlsConfig });
+    this.hls = new Hls({ ...kHlsConfig, debug: new URLSearchParams(location.search).has('debug') });
     this.listen();
     this.hls.loadSource(url);
     this.hls.attachMedia(this.video);
@@ -160,6 +164,7 @@ class Session {
     hls.on(Hls.Events.MANIFEST_PARSED, () => this.play());
     hls.on(Hls.Events.LEVEL_LOADED, (_, { details }) => this.onPlaylist(details));
     hls.on(Hls.Events.BUFFER_APPENDING, () => this.onAppending());
+    hls.on(Hls.Events.FRAG_BUFFERED, (_, { frag, part }) => this.trimBehind(frag, part));
     hls.on(Hls.Events.ERROR, (_, data) => this.onError(data));
   }
 
@@ -185,6 +190,20 @@ class Session {
     if (!this.started || this.inStall || this.refillSince !== undefined) return;
     const ahead = this.ahead();
     if (ahead !== undefined) this.latency.observe(ahead, performance.now() / 1000);
+  }
+
+  // Lets go of what was played. hls.js would do so at any moment, and a removal that completes while
+  // a segment's parts are still coming makes it forget that it has them, and stop loading: so
+  // this is done only when a segment's last part has just come, and the next one is not yet asked for.
+  private trimBehind(frag: Fragment, part: Part | null): void {
+    const { buffered, currentTime } = this.video;
+    if (!part || buffered.length === 0 || buffered.start(0) > currentTime - kTrimBeyond) return;
+    const type = frag.type === 'audio' ? 'audio' : 'video';
+    const details = type === 'audio' ? this.hls.audioTracks[this.hls.audioTrack]?.details : this.details;
+    const sn = Number(frag.sn);
+    if (!details || sn > details.endSN) return;
+    if (details.partList?.some((each) => each.fragment.sn === sn && each.index > part.index)) return;
+    this.hls.trigger(Hls.Events.BUFFER_FLUSHING, { startOffset: 0, endOffset: currentTime - kKeepBehind, type });
   }
 
   // What is buffered ahead of the playhead, gaps not crossed.

@@ -102,9 +102,9 @@ export class Tile {
     this.element.classList.toggle('enlarged', this.enlarged);
     setText(this.name, stream.key);
     setText(this.badge, kBadge[stream.state] ?? stream.state);
-    const size = this.size(statistics.width, statistics.height);
-    const latency = stream.state === 'live' ? formatLatency(statistics.latencyMs) : undefined;
-    setText(this.facts, [size, latency].filter(Boolean).join('  ·  '));
+    setText(this.facts, stream.state !== 'live' ? ''
+      : [this.size(statistics.width, statistics.height), formatLatency(statistics.latencyMs)]
+        .filter(Boolean).join('  ·  '));
     setText(this.message, this.explain(statistics.state, statistics.error));
     this.message.hidden = this.message.textContent === '';
     this.renderSound();
