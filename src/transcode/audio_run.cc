@@ -65,7 +65,7 @@ Result<bool> AudioRun::place(std::int64_t position, Stereo sound) {
 }
 
 Status AudioRun::append_with_one_more(Stereo sound) {
-  // s0 … s63 fades into what comes one later in the output: the sound, delayed by one sample.
+  // s0, then s1… fading into s0…, then s64…: behind the blend, all comes one sample later.
   if (auto status = append({sound.left.first(1), sound.right.first(1)}); !status) return status;
   const auto later = sound.from(1);
   const auto left = blend(later.left, sound.left);

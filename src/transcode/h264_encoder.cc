@@ -1,11 +1,19 @@
 #include "transcode/h264_encoder.h"
 
+#include <algorithm>
+#include <array>
 #include <new>
+#include <string_view>
 
 #include "transcode/annex_b.h"
 
 namespace mirror::transcode {
 namespace {
+
+// x264 --preset. Checked here because x264 complains about others on standard error.
+constexpr std::array<std::string_view, 10> kPresets = {
+    "ultrafast", "superfast", "veryfast", "faster",   "fast",
+    "medium",    "slow",      "slower",   "veryslow", "placebo"};
 
 void set_geometry(AVCodecContext& context, const VideoSettings& settings, media::FrameRate rate) {
   context.width = settings.width;
@@ -47,6 +55,9 @@ void set_structure(AVCodecContext& context, const VideoSettings& settings,
 
 Result<std::unique_ptr<H264Encoder>> H264Encoder::create(const VideoSettings& settings,
                                                          media::FrameRate rate) {
+  if (std::ranges::find(kPresets, settings.preset) == kPresets.end()) {
+    return fail("x264 has no preset {}", settings.preset);
+  }
   av::take_over_log();
   const AVCodec* codec = avcodec_find_encoder_by_name("libx264");
   if (!codec) return fail("libavcodec has no libx264");

@@ -29,7 +29,11 @@ class RateDetector {
   media::FrameRate best(double reported_hz) const;
 
  private:
-  std::optional<double> measured_hz() const;
+  struct Measured {
+    double hz;
+    bool steady;  // most intervals agree
+  };
+  std::optional<Measured> measure() const;
 
   std::vector<media::MediaTime> pts_;
   std::vector<media::MediaTime> dts_;
