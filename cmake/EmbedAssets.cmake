@@ -42,7 +42,10 @@ function(mirror_embed_web target)
     DEPENDS ${installed} ${web}/build.mjs ${web}/embed.mjs ${sources}
     COMMENT "Building the viewer page"
     VERBATIM)
-  target_sources(${target} PRIVATE ${out}/assets.cc)
+  # A library of its own, so that the page is built beside the modules, not after them.
+  add_library(${target}_assets STATIC ${out}/assets.cc)
+  target_link_libraries(${target}_assets PRIVATE mirror_options)
+  target_link_libraries(${target} PUBLIC ${target}_assets)
   if(MIRROR_TESTS)
     # The page's own tests: strict types, and the latency controller in virtual time.
     add_custom_command(

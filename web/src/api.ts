@@ -21,8 +21,8 @@ export interface Stream {
     bitrate_bps?: number;
   } | null;
   renditions?: Rendition[];
-  playlist?: string;
-  epoch?: string;
+  playlist?: string | null;  // null until there is a first picture
+  epoch?: string | null;
   latency_ms?: number | null;
 }
 

@@ -59,7 +59,7 @@ export class Tile {
   }
 
   update(stream: Stream): void {
-    const restarted = this.epoch !== undefined && stream.epoch !== undefined && stream.epoch !== this.epoch;
+    const restarted = this.epoch !== undefined && Boolean(stream.epoch) && stream.epoch !== this.epoch;
     this.epoch = stream.epoch ?? this.epoch;
     this.stream = stream;
     this.follow(restarted);
@@ -121,7 +121,7 @@ export class Tile {
     const { stream } = this;
     const url = this.wantsSound && this.enlarged && hasAudio(stream)
       ? stream.playlist : videoPlaylist(stream) ?? stream.playlist;
-    if (stream.state === 'live' && url !== undefined) {
+    if (stream.state === 'live' && url) {
       this.player.load(url, !(this.wantsSound && this.enlarged));
       if (restarted) this.player.restart();
     } else if (stream.state !== 'live') {
