@@ -32,9 +32,10 @@ test('bad publishers are told so, and a good one goes on', { timeout: 180_000 },
       assert.match(stderr, /reject|refus|Input\/output error|Connection/i);
     }
     const line = await server.logged('a malformed stream id', (entry) =>
-      entry.level === 'warning' && JSON.stringify(entry).includes('no/slash'),
+      entry.stream_id === 'no/slash',
     );
-    assert.equal(line.module, 'ingest');
+    assert.deepEqual([line.level, line.module, line.reason], ['warning', 'ingest', 'bad_stream_id']);
+    assert.ok((await server.metric('mirror_srt_refusals_total', 'bad_stream_id')) >= 3);
     const { streams } = await server.json('/api/v1/streams');
     assert.deepEqual(streams.map((stream) => stream.key), ['good']);
   }));
@@ -54,7 +55,7 @@ test('bad publishers are told so, and a good one goes on', { timeout: 180_000 },
     const { code } = await child.ended;
     assert.notEqual(code, 0, child.stderr);
     await server.logged('the key is already live', (entry) =>
-      /already live|conflict/i.test(JSON.stringify(entry)),
+      entry.reason === 'conflict' && entry.stream_id === 'good',
     );
     const after = await server.json('/api/v1/streams/good');
     assert.equal(after.source.remote, before.source.remote);

@@ -7,10 +7,9 @@ import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { binary, run, Server, temporaryFolder, write } from './lib.mjs';
+import { binary, environment, run, Server, temporaryFolder, write } from './lib.mjs';
 
-const base = { ...process.env };
-const mirror = (args, codes) => run(binary('mirror'), args, { codes, env: base });
+const mirror = (args, codes) => run(binary('mirror'), args, { codes, env: environment });
 
 async function failsToStart(t, env, words) {
   const server = await Server.launch(t, env);

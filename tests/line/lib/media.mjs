@@ -63,6 +63,22 @@ export function mpeg2Card(seconds) {
   );
 }
 
+// What a contribution encoder sends: grainy 1080p30 HEVC with B-pictures and stereo sound, a few
+// seconds of it, for measurements.
+export function contributionClip({ mbps, seconds = 6 }) {
+  const rate = `${mbps * 1000}k`;
+  const grain = mbps <= 4 ? 2 : mbps <= 15 ? 8 : 24;
+  return made(['contribution', mbps, seconds, grain], '.ts', (output) =>
+    ffmpeg([
+      '-f', 'lavfi', '-i', `testsrc2=s=1920x1080:r=30,noise=c0s=${grain}:c0f=t`,
+      '-f', 'lavfi', '-i', 'sine=440:r=48000', '-t', String(seconds), '-pix_fmt', 'yuv420p',
+      '-c:v', 'libx265', '-preset', 'ultrafast', '-b:v', rate, '-maxrate', rate, '-bufsize', rate,
+      '-x265-params', 'log-level=error:keyint=30:bframes=2:scenecut=0',
+      '-c:a', 'aac', '-ac', '2', '-b:a', '128k', '-f', 'mpegts', output,
+    ]),
+  );
+}
+
 export function write(t, name, bytes) {
   const file = path.join(temporaryFolder(t), name);
   fs.writeFileSync(file, bytes);

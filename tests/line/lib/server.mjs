@@ -21,6 +21,11 @@ export const patience = Number(process.env.MIRROR_TEST_PATIENCE ?? 1);
 const kSanitizerReport =
   /(ERROR|WARNING): (Address|Thread|Leak|Memory)Sanitizer|runtime error:|Assertion .* failed/;
 
+// The environment without Mirror's own variables: only what a test says configures its server.
+export const environment = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith('MIRROR_')),
+);
+
 export async function freeTcpPort() {
   const server = net.createServer();
   await new Promise((resolve, reject) => {
@@ -111,7 +116,7 @@ export class Server {
       MIRROR_LOG_FORMAT: 'json',
       ...env,
     };
-    server.child = new Child(binary('mirror'), ['serve'], { env: { ...process.env, ...settings } });
+    server.child = new Child(binary('mirror'), ['serve'], { env: { ...environment, ...settings } });
     t.after(() => server.end(t));
     return server;
   }
