@@ -28,7 +28,7 @@ class ApiHandler final : public http::Handler {
         loop_(loop),
         tick_(loop, [this] { on_tick(); }) {
     loop.on_wake([this] { held_.on_wake(); });
-    tick_.arm(kTick);
+    tick_.arm(loop.now() + kTick);
   }
 
   void handle(const http::Request& request, http::Exchange& exchange) override {
@@ -101,7 +101,7 @@ class ApiHandler final : public http::Handler {
 
   void on_tick() {
     held_.on_tick(loop_.now());
-    tick_.arm(kTick);
+    tick_.arm(loop_.now() + kTick);
   }
 
   const ApiEnvironment environment_;

@@ -1,6 +1,5 @@
 #include "api/held_requests.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace mirror::api {
@@ -50,7 +49,7 @@ class HeldRequests::Held final : public http::Exchange::Attachment, public Link 
 
   // `this` may be gone when these return.
   void attempt() {
-    if (!attempt_) return;  // answered, and the exchange about to end
+    if (!attempt_) return;                               // answered, and the exchange about to end
     Attempt attempt = std::exchange(attempt_, nullptr);  // answering destroys us, and not this
     if (!attempt(exchange_)) attempt_ = std::move(attempt);
   }
@@ -84,23 +83,23 @@ HeldRequests::~HeldRequests() {
 
 void HeldRequests::hold(http::Exchange& exchange, Source source, std::uint64_t seen_version,
                         Attempt attempt, SteadyTime deadline, TimeOut on_time_out) {
-  auto& group = groups_[source.version];
+  auto& group = groups_[source.object.get()];
   if (!group) {
     group = std::make_unique<Group>();
     group->source = std::move(source);
     group->seen = seen_version;
   }
-  // An older sight of the source than the group's would be lost among them: look again then.
-  group->seen = std::min(group->seen, seen_version);
-  exchange.attach(std::make_unique<Held>(*this, *group, exchange, std::move(attempt), deadline,
-                                         on_time_out));
+  group->look_again = group->look_again || group->seen != seen_version;
+  exchange.attach(
+      std::make_unique<Held>(*this, *group, exchange, std::move(attempt), deadline, on_time_out));
 }
 
 void HeldRequests::on_wake() {
   for (auto& [address, group] : groups_) {
-    const std::uint64_t version = group->source.version->load(std::memory_order_acquire);
-    if (version == group->seen) continue;
+    const std::uint64_t version = group->source.version_of(group->source.object.get());
+    if (version == group->seen && !group->look_again) continue;
     group->seen = version;
+    group->look_again = false;
     attempt_all(*group);
   }
   drop_empty_groups();

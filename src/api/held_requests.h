@@ -1,11 +1,10 @@
 // HeldRequests: the requests of one network loop that wait for something to be published.
 //
 // Lives on its loop, owned by that loop's handler. Waiting costs a list node: no thread, no timer.
-// On each wake only the requests are looked at whose source has changed since. A request is forgotten
-// the moment its client goes. Limit: held_max requests; the caller refuses beyond it.
+// On each wake only the requests are looked at whose source has changed since. A request is
+// forgotten the moment its client goes. Limit: held_max requests; the caller refuses beyond it.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -19,10 +18,10 @@ namespace mirror::api {
 
 class HeldRequests {
  public:
-  // What is waited for: a counter that grows with each change, kept alive by `owner`.
+  // What is waited for: something with a version that is another one after each change.
   struct Source {
-    std::shared_ptr<const void> owner;
-    const std::atomic<std::uint64_t>* version;
+    std::shared_ptr<const void> object;
+    std::uint64_t (*version_of)(const void* object);
   };
 
   // Tries to answer; true when it has. Called once at a time, on the loop.
@@ -38,8 +37,9 @@ class HeldRequests {
   bool full() const { return held_ >= held_max_; }
   std::size_t size() const { return held_; }
 
-  // Attaches itself to `exchange`. Not when full(). The source is looked at once more by the next
-  // on_wake(), so a publication between the caller's own look and this call is not missed.
+  // Attaches itself to `exchange`. Not when full(). `seen_version` is the source's before the
+  // caller looked: a publication between that look and this call is not missed, because its wake
+  // comes.
   void hold(http::Exchange& exchange, Source source, std::uint64_t seen_version, Attempt attempt,
             SteadyTime deadline, TimeOut on_time_out);
 
@@ -67,6 +67,7 @@ class HeldRequests {
   struct Group {
     Source source;
     std::uint64_t seen = 0;
+    bool look_again = false;  // some of them have seen another version than the others
     std::size_t waiting = 0;
     std::size_t turns = 0;  // rotates who is served first, so that nobody is always last
     Link held;
@@ -77,7 +78,7 @@ class HeldRequests {
 
   const std::size_t held_max_;
   std::size_t held_ = 0;
-  std::unordered_map<const void*, std::unique_ptr<Group>> groups_;  // by address of the counter
+  std::unordered_map<const void*, std::unique_ptr<Group>> groups_;  // by address of the object
 };
 
 }  // namespace mirror::api

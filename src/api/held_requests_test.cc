@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <vector>
 
@@ -16,12 +17,14 @@ constexpr SteadyTime kStart{};
 
 // Something that publishes: `ready` says whether waiting requests can be answered.
 struct Publisher {
-  std::shared_ptr<int> life = std::make_shared<int>(0);
-  std::atomic<std::uint64_t> version{1};
+  std::shared_ptr<std::uint64_t> object = std::make_shared<std::uint64_t>(1);
+  std::uint64_t& version = *object;
   bool ready = false;
   std::vector<int> order;  // who was tried
 
-  HeldRequests::Source source() { return {life, &version}; }
+  HeldRequests::Source source() const {
+    return {object, [](const void* o) { return *static_cast<const std::uint64_t*>(o); }};
+  }
   HeldRequests::Attempt attempt(int who) {
     return [this, who](http::Exchange& exchange) {
       order.push_back(who);

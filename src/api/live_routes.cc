@@ -6,7 +6,7 @@
 #include <utility>
 #include <variant>
 
-#include "hls/media_name.h"
+#include "hls/uri.h"
 #include "hls/window.h"
 
 namespace mirror::api {
@@ -63,15 +63,29 @@ std::string_view media_type(const media::TrackDescription& description) {
   return std::holds_alternative<media::VideoDescription>(description) ? "video/mp4" : "audio/mp4";
 }
 
+HeldRequests::Source publications_of(std::shared_ptr<const hls::Window> window) {
+  return {std::move(window),
+          [](const void* object) { return static_cast<const hls::Window*>(object)->version(); }};
+}
+
+// Changes once: when there is a multivariant playlist to answer with.
+HeldRequests::Source first_segment_of(std::shared_ptr<const stream::Stream> stream) {
+  return {std::move(stream), [](const void* object) -> std::uint64_t {
+            const auto presentation = static_cast<const stream::Stream*>(object)->presentation();
+            return presentation && presentation->multivariant() ? 1 : 0;
+          }};
+}
+
 // The bytes behind a media name, or why there are none.
-std::pair<Readiness, std::vector<Bytes>> find_media(const hls::Rendition& rendition,
+std::pair<Readiness, std::vector<Bytes>> find_media(const hls::Presentation::Rendition& rendition,
                                                     const hls::WindowView& view,
                                                     const hls::MediaName& name) {
   if (std::holds_alternative<hls::InitName>(name)) return {Readiness::kReady, {rendition.init}};
   if (const auto* part = std::get_if<hls::PartName>(&name)) {
-    const Readiness readiness = readiness_of_part(view, part->segment, part->part);
+    const auto [segment, index] = part->position;
+    const Readiness readiness = readiness_of_part(view, segment, index);
     if (readiness != Readiness::kReady) return {readiness, {}};
-    return {readiness, {view.find(part->segment)->parts[part->part].bytes}};
+    return {readiness, {view.find(segment)->parts[index].bytes}};
   }
   const auto number = std::get<hls::SegmentName>(name).segment;
   const Readiness readiness = readiness_of_segment(view, number);
@@ -85,7 +99,7 @@ std::pair<Readiness, std::vector<Bytes>> find_media(const hls::Rendition& rendit
 
 struct LiveRoutes::Target {
   std::shared_ptr<const hls::Presentation> presentation;
-  const hls::Rendition* rendition;
+  const hls::Presentation::Rendition* rendition;
   http::Headers headers;  // CORS
 };
 
@@ -108,7 +122,8 @@ void LiveRoutes::handle(std::string_view rest, const http::Request& request,
   }
   const auto [rendition, in_rendition] = split_first(in_stream);
   target.rendition = target.presentation->find(rendition);
-  if (target.rendition == nullptr) return refuse(exchange, 404, target.headers, "no such rendition");
+  if (target.rendition == nullptr)
+    return refuse(exchange, 404, target.headers, "no such rendition");
   if (in_rendition == "media.m3u8") return media_playlist(target, request, exchange);
 
   const auto [epoch, name] = split_first(in_rendition);
@@ -122,8 +137,8 @@ void LiveRoutes::multivariant(const std::shared_ptr<stream::Stream>& stream,
                               const http::Request& request, http::Exchange& exchange) {
   http::Headers headers;
   cors_.allow(request, headers);
-  auto attempt = [stream, headers = with(headers, kPlaylistType, kCacheLive)](
-                     http::Exchange& waiting) {
+  auto attempt = [stream,
+                  headers = with(headers, kPlaylistType, kCacheLive)](http::Exchange& waiting) {
     const auto presentation = stream->presentation();
     if (!presentation) return false;
     const auto playlist = presentation->multivariant();
@@ -131,11 +146,11 @@ void LiveRoutes::multivariant(const std::shared_ptr<stream::Stream>& stream,
     waiting.respond({.headers = headers, .body = {*playlist}});
     return true;
   };
-  const std::uint64_t seen = stream->version().load(std::memory_order_acquire);
+  const HeldRequests::Source source = first_segment_of(stream);
+  const std::uint64_t seen = source.version_of(source.object.get());
   if (attempt(exchange)) return;
   if (held_.full()) return unavailable(exchange);
-  held_.hold(exchange, {stream, &stream->version()}, seen, std::move(attempt),
-             loop_.now() + kHoldFirst, unavailable);
+  held_.hold(exchange, source, seen, std::move(attempt), loop_.now() + kHoldFirst, unavailable);
 }
 
 void LiveRoutes::media_playlist(const Target& target, const http::Request& request,
@@ -144,22 +159,22 @@ void LiveRoutes::media_playlist(const Target& target, const http::Request& reque
   if (!question) return refuse(exchange, 400, target.headers, question.error().message);
 
   const auto window = target.rendition->window;
-  const std::uint64_t seen = window->version().load(std::memory_order_acquire);
+  const std::uint64_t seen = window->version();
   const auto view = window->view();
   switch (readiness_of(*view, *question)) {
     case Readiness::kReady:
       break;
     case Readiness::kNotYet: {
       if (held_.full()) return unavailable(exchange);
-      auto attempt = [window, question = *question,
-                      headers = with(target.headers, kPlaylistType, kCacheDirected)](
-                         http::Exchange& waiting) {
-        const auto now = window->view();
-        if (readiness_of(*now, question) == Readiness::kNotYet) return false;
-        waiting.respond({.headers = headers, .body = {now->playlist}});
-        return true;
-      };
-      return held_.hold(exchange, {window, &window->version()}, seen, std::move(attempt),
+      auto attempt =
+          [window, question = *question,
+           headers = with(target.headers, kPlaylistType, kCacheDirected)](http::Exchange& waiting) {
+            const auto now = window->view();
+            if (readiness_of(*now, question) == Readiness::kNotYet) return false;
+            waiting.respond({.headers = headers, .body = {now->playlist}});
+            return true;
+          };
+      return held_.hold(exchange, publications_of(window), seen, std::move(attempt),
                         loop_.now() + kHoldPart, unavailable);
     }
     case Readiness::kTooFar:
@@ -181,9 +196,8 @@ void LiveRoutes::media(const Target& target, std::string_view name, http::Exchan
   if (!wanted) return refuse(exchange, 404, target.headers, "no such resource");
 
   const auto window = target.rendition->window;
-  const std::uint64_t seen = window->version().load(std::memory_order_acquire);
-  const auto headers =
-      with(target.headers, media_type(target.rendition->description), kCacheMedia);
+  const std::uint64_t seen = window->version();
+  const auto headers = with(target.headers, media_type(target.rendition->track), kCacheMedia);
   auto [readiness, body] = find_media(*target.rendition, *window->view(), *wanted);
   if (readiness == Readiness::kReady) {
     return exchange.respond({.headers = headers, .body = std::move(body)});
@@ -203,8 +217,8 @@ void LiveRoutes::media(const Target& target, std::string_view name, http::Exchan
     }
     return true;
   };
-  held_.hold(exchange, {window, &window->version()}, seen, std::move(attempt),
-             loop_.now() + kHoldPart, unavailable);
+  held_.hold(exchange, publications_of(window), seen, std::move(attempt), loop_.now() + kHoldPart,
+             unavailable);
 }
 
 }  // namespace mirror::api

@@ -13,11 +13,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json to_json(const media::Track& track) {
-  return {{"id", track.id},
-          {"codec", track.description.empty() ? std::string(name_of(track.codec))
-                                              : track.description},
-          {"supported", track.codec != media::Codec::kUnsupported},
-          {"language", track.language}};
+  return {
+      {"id", track.id},
+      {"codec", track.description.empty() ? std::string(name_of(track.codec)) : track.description},
+      {"supported", track.codec != media::Codec::kUnsupported},
+      {"language", track.language}};
 }
 
 Json source_json(const stream::StreamStatus& status) {
@@ -49,13 +49,13 @@ Json counters_json(const stream::StreamStatus& status) {
           {"discontinuities", status.video.discontinuities}};
 }
 
-Json rendition_json(const hls::Rendition& rendition) {
+Json rendition_json(const hls::Presentation::Rendition& rendition) {
   Json json = {{"name", rendition.name}};
-  if (const auto* video = std::get_if<media::VideoDescription>(&rendition.description)) {
+  if (const auto* video = std::get_if<media::VideoDescription>(&rendition.track)) {
     json["width"] = video->width;
     json["height"] = video->height;
     json["frame_rate"] = video->frame_rate.hz();
-  } else if (const auto* audio = std::get_if<media::AudioDescription>(&rendition.description)) {
+  } else if (const auto* audio = std::get_if<media::AudioDescription>(&rendition.track)) {
     json["sample_rate"] = audio->sample_rate;
     json["channels"] = audio->channels;
     json["language"] = audio->language;

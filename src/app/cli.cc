@@ -34,7 +34,7 @@ int run_cli(int argc, const char* const* argv, const std::function<int(const Con
 
   std::optional<std::string> file;
   int code = 0;
-  const auto command = [&](const char* name, const char* help, auto run) {
+  const auto command = [&](const char* name, const char* help, const auto& run) {
     CLI::App* sub = app.add_subcommand(name, help);
     sub->add_option("-c,--config", file, "The configuration file (YAML); defaults without")
         ->type_name("FILE");

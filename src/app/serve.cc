@@ -69,7 +69,8 @@ int await_end(const std::function<void()>& every_second) {
 std::string epoch_of(WallTime now) {
   auto value = std::chrono::floor<std::chrono::milliseconds>(now).time_since_epoch().count();
   std::string text;
-  for (; value > 0; value /= 36) text.insert(text.begin(), "0123456789abcdefghijklmnopqrstuvwxyz"[value % 36]);
+  for (; value > 0; value /= 36)
+    text.insert(text.begin(), "0123456789abcdefghijklmnopqrstuvwxyz"[value % 36]);
   return text;
 }
 
@@ -103,10 +104,11 @@ http::Limits http_limits(const Config& config) {
           .idle_timeout = config.network.idle_timeout};
 }
 
-Result<std::vector<http::Listen>> listens_of(const Config& config) {
+Result<std::vector<http::Listen>> listens_of(const Config& config, WallTime now) {
   auto tls = config.https.certificate.empty()
-                 ? net::TlsCredentials::load_or_generate(config.state_dir)
-                 : net::TlsCredentials::load(config.https.certificate, config.https.key);
+                 ? net::TlsCredentials::load_or_generate(config.state_dir,
+                                                         net::TlsCredentials::local_names(), now)
+                 : net::TlsCredentials::load(config.https.certificate, config.https.key, now);
   if (!tls) return std::unexpected(std::move(tls.error()));
   std::vector<http::Listen> listens = {{config.https.address, config.https.port, *tls}};
   if (config.http.enabled) listens.push_back({config.http.address, config.http.port, nullptr});
@@ -178,7 +180,7 @@ Status run(const Config& config, const Log& log) {
   std::atomic<bool> draining{false};
   const api::ApiSettings api_settings{.cors_allow_origins = config.cors.allow_origins};
   const api::ApiEnvironment api_environment{registry, metrics, clock, draining};
-  auto listens = listens_of(config);
+  auto listens = listens_of(config, clock.now().wall);
   if (!listens) return std::unexpected(std::move(listens.error()));
   auto server = http::Server::create(
       loop_list, *listens, http_limits(config),

@@ -65,7 +65,6 @@ std::string version_text() {
   line("nghttp2", nghttp2->version_str);
   // These cannot be asked at run time; what stands here was compiled in.
   line("yaml-cpp", MIRROR_YAML_CPP_VERSION " (built with)");
-  line("prometheus-cpp", MIRROR_PROMETHEUS_CPP_VERSION " (built with)");
   line("CLI11", CLI11_VERSION " (built with)");
   text.pop_back();  // CLI11 ends the line
   return text;

@@ -44,10 +44,10 @@ class Line::Output final : public transcode::SampleSink {
   const std::size_t rendition_;
 };
 
-Line::Line(Settings settings, OnPresentation on_presentation, OnPublish on_publish)
+Line::Line(Settings settings, OnPresentation on_presentation, const WakeList& wake_list)
     : settings_(std::move(settings)),
       on_presentation_(std::move(on_presentation)),
-      on_publish_(std::move(on_publish)),
+      wake_list_(wake_list),
       video_output_(std::make_unique<Output>(*this, kVideo)),
       audio_output_(std::make_unique<Output>(*this, kAudio)) {
   start_over();
@@ -69,8 +69,8 @@ void Line::begin_turn(const std::vector<media::Track>& tracks) {
   video_track_ = first_of(tracks, media::TrackKind::kVideo);
   audio_track_ = first_of(tracks, media::TrackKind::kAudio);
   if (!video_track_) {
-    error_ = fmt::format("no video that can be decoded (H.264 or HEVC is needed): {}",
-                         describe(tracks));
+    error_ =
+        fmt::format("no video that can be decoded (H.264 or HEVC is needed): {}", describe(tracks));
     return;
   }
   // Playlists cannot grow a rendition. Losing one they can bear: silence takes its place.
@@ -80,7 +80,7 @@ void Line::begin_turn(const std::vector<media::Track>& tracks) {
 
 mirror::Status Line::make_transcoders() {
   if (video_) {
-    video_->begin_turn(video_track_->codec);
+    if (auto begun = video_->begin_turn(video_track_->codec); !begun) return begun;
   } else {
     auto video = transcode::VideoTranscoder::create(settings_.video, video_track_->codec,
                                                     *timeline_, *video_output_);
@@ -88,10 +88,7 @@ mirror::Status Line::make_transcoders() {
     video_ = *std::move(video);
   }
   if (!audio_track_) return {};
-  if (audio_) {
-    audio_->begin_turn(audio_track_->codec);
-    return {};
-  }
+  if (audio_) return audio_->begin_turn(audio_track_->codec);
   auto audio = transcode::AudioTranscoder::create(settings_.audio, audio_track_->codec, *timeline_,
                                                   *audio_output_);
   if (!audio) return std::unexpected(std::move(audio.error()).within("audio"));
@@ -101,16 +98,20 @@ mirror::Status Line::make_transcoders() {
 
 void Line::push(const media::AccessUnit& unit) {
   if (!error_.empty()) return;
+  Status pushed;
   if (video_track_ && unit.track == video_track_->id) {
-    video_->push(unit);
-    if (audio_) audio_->fill_to(timeline_->video_end());
+    pushed = video_->push(unit);
+    if (pushed && audio_) pushed = audio_->fill_to(timeline_->video_end());
   } else if (audio_track_ && unit.track == audio_track_->id) {
-    audio_->push(unit);
+    pushed = audio_->push(unit);
   }
+  if (!pushed) error_ = pushed.error().message;
 }
 
 void Line::end_turn() {
-  if (video_) video_->end_turn();
+  if (video_) {
+    if (const Status ended = video_->end_turn(); !ended) error_ = ended.error().message;
+  }
   if (audio_) audio_->end_turn();
   if (presentation_) presentation_->suspend();
 }
@@ -131,9 +132,18 @@ void Line::on_description(std::size_t rendition, const media::TrackDescription& 
     audio.language = audio_track_ ? audio_track_->language : "";
     renditions.push_back({"audio", std::move(audio)});
   }
-  presentation_ = hls::Presentation::create(
-      fmt::format("{}-{}", settings_.epoch, ++presentations_made_), std::move(renditions),
-      hls::WindowSettings{.listed = settings_.window}, on_publish_);
+  hls::PresentationSettings settings{
+      .epoch = fmt::format("{}-{}", settings_.epoch, ++presentations_made_),
+      .listed = settings_.window,
+      .kept = settings_.window + std::chrono::seconds(1)};
+  auto presentation =
+      hls::Presentation::create(std::move(settings), std::move(renditions), wake_list_);
+  if (!presentation) {
+    presentation_.reset();
+    error_ = presentation.error().message;
+    return;
+  }
+  presentation_ = *std::move(presentation);
   on_presentation_(presentation_);
 }
 
@@ -143,10 +153,10 @@ void Line::on_sample(std::size_t rendition, media::Sample sample) {
 
   const SteadyTime received = sample.received;
   const WallTime captured = sample.captured;
-  const auto& version = presentation_->renditions()[kVideo].window->version();
-  const std::uint64_t before = version.load(std::memory_order_relaxed);
+  const hls::Window& window = *presentation_->renditions()[kVideo].window;
+  const std::uint64_t before = window.version();
   presentation_->push(rendition, std::move(sample));
-  if (version.load(std::memory_order_relaxed) == before) return;
+  if (window.version() == before) return;
   ++parts_;
   newest_received_ = received;
   newest_captured_ = captured;

@@ -4,9 +4,9 @@
 //                   ├→ samples → hls::Presentation (segmenters, windows, playlists)
 //   AudioTranscoder ┘
 //
-// Built and used on the media thread only. It knows publishers' turns: the first one decides what the
-// presentation holds; a later one continues it behind a discontinuity, or, when it cannot (another
-// frame grid, sound where there was none), ends it and starts another under a new epoch.
+// Built and used on the media thread only. It knows publishers' turns: the first one decides what
+// the presentation holds; a later one continues it behind a discontinuity, or, when it cannot
+// (another frame grid, sound where there was none), ends it and starts another under a new epoch.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,8 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/result.h"
+#include "base/wake.h"
 #include "hls/presentation.h"
 #include "media/access_unit.h"
 #include "stream/status.h"
@@ -29,8 +31,6 @@ class Line {
  public:
   // Called when another presentation takes the place of the one before (which has ended).
   using OnPresentation = std::function<void(std::shared_ptr<const hls::Presentation>)>;
-  // Called after each publication: a part, a segment, a playlist.
-  using OnPublish = std::function<void()>;
   struct Settings {
     transcode::VideoSettings video;
     transcode::AudioSettings audio;
@@ -38,7 +38,7 @@ class Line {
     std::string epoch;  // the presentations are numbered behind it
   };
 
-  Line(Settings settings, OnPresentation on_presentation, OnPublish on_publish);
+  Line(Settings settings, OnPresentation on_presentation, const WakeList& wake_list);
   ~Line();
 
   // A publisher came, or its tracks changed. Access units of other tracks are ignored.
@@ -70,7 +70,7 @@ class Line {
 
   const Settings settings_;
   const OnPresentation on_presentation_;
-  const OnPublish on_publish_;
+  const WakeList& wake_list_;
 
   std::optional<media::Track> video_track_;
   std::optional<media::Track> audio_track_;

@@ -41,9 +41,9 @@ std::optional<media::PublishRefusal> Registry::admit(const media::PublishRequest
     return it->second->is_free() ? std::nullopt : std::optional(conflict(request.key));
   }
   if (streams->size() >= streams_max_) {
-    return media::PublishRefusal{Reason::kOverload,
-                                 fmt::format("{} streams exist, as many as are allowed",
-                                             streams->size())};
+    return media::PublishRefusal{
+        Reason::kOverload,
+        fmt::format("{} streams exist, as many as are allowed", streams->size())};
   }
   return std::nullopt;
 }

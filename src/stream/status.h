@@ -1,4 +1,5 @@
-// StreamStatus: what the API tells about one stream. An immutable snapshot, made by its media thread.
+// StreamStatus: what the API tells about one stream. An immutable snapshot, made by its media
+// thread.
 #pragma once
 
 #include <cstdint>

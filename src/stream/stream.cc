@@ -28,9 +28,7 @@ std::int64_t to_ns(SteadyTime time) {
   return std::chrono::nanoseconds(time.time_since_epoch()).count();
 }
 
-double to_ms(auto duration) {
-  return std::chrono::duration<double, std::milli>(duration).count();
-}
+double to_ms(auto duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
 
 }  // namespace
 
@@ -131,11 +129,8 @@ struct Stream::Running {
              .audio = stream.settings_.audio,
              .window = stream.settings_.window,
              .epoch = stream.epoch_},
-            [&stream](auto presentation) {
-              stream.presentation_.publish(std::move(presentation));
-              stream.changed();
-            },
-            [&stream] { stream.changed(); }) {}
+            [&stream](auto presentation) { stream.presentation_.publish(std::move(presentation)); },
+            stream.environment_.wake_list) {}
 
   StreamMetrics metrics;
   Line line;
@@ -179,8 +174,8 @@ bool Stream::is_free() const {
   const std::uint64_t holder = holder_.load(std::memory_order_acquire);
   if (holder == 0) return true;
   if (holder == kClosed) return false;
-  const std::int64_t silent = to_ns(environment_.clock.now().steady) -
-                              last_received_ns_.load(std::memory_order_acquire);
+  const std::int64_t silent =
+      to_ns(environment_.clock.now().steady) - last_received_ns_.load(std::memory_order_acquire);
   return silent > std::chrono::nanoseconds(settings_.takeover_after).count();
 }
 
@@ -194,11 +189,6 @@ std::unique_ptr<media::Publication> Stream::open_turn(const media::PublishReques
   last_received_ns_.store(to_ns(environment_.clock.now().steady), std::memory_order_release);
   report_.publish(nullptr);
   return std::make_unique<Turn>(*this, number, request);
-}
-
-void Stream::changed() {
-  version_.fetch_add(1, std::memory_order_acq_rel);
-  environment_.wake_list.wake_all();
 }
 
 void Stream::run() {
@@ -219,7 +209,6 @@ void Stream::run() {
   }  // the metrics' series are gone before another stream of this name can be made
   ended_.store(true, std::memory_order_release);
   expired_.store(true, std::memory_order_release);
-  changed();
 }
 
 void Stream::take(Running& running, Queued queued) {

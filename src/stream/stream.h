@@ -1,7 +1,8 @@
 // Stream: one live stream from its first publisher until nobody has come back for it.
 //
-// It owns its line (transcoders, segmenters, windows) and the media thread that runs it, and outlives
-// publishers: while one is away the windows stay, and the next one goes on behind a discontinuity.
+// It owns its line (transcoders, segmenters, windows) and the media thread that runs it, and
+// outlives publishers: while one is away the windows stay, and the next one goes on behind a
+// discontinuity.
 //
 //   ingest thread:  open_turn() → Turn (a media::Publication): access units into the bounded queue
 //   media thread:   queue → Line → hls::Presentation
@@ -73,8 +74,6 @@ class Stream {
   // Any thread.
   std::shared_ptr<const hls::Presentation> presentation() const { return presentation_.read(); }
   std::shared_ptr<const StreamStatus> status() const { return status_.read(); }
-  // Grows with each change of presentation() or of its multivariant playlist; for waiting.
-  const std::atomic<std::uint64_t>& version() const { return version_; }
   // Nobody publishes and the hold is over: the playlists are closed and it can be removed.
   bool expired() const { return expired_.load(std::memory_order_acquire); }
 
@@ -115,7 +114,6 @@ class Stream {
   void idle(Running& running, Instant now);
   bool try_expire();
   void publish_status(Running& running, Instant now);
-  void changed();
 
   const media::StreamKey key_;
   const std::string epoch_;
@@ -135,7 +133,6 @@ class Stream {
   // Written by the media thread, read by anyone.
   Snapshot<hls::Presentation> presentation_;
   Snapshot<StreamStatus> status_;
-  std::atomic<std::uint64_t> version_{0};
   std::atomic<std::int64_t> taken_received_ns_{0};  // arrival of the unit that was taken last
   std::atomic<bool> expired_{false};
   std::atomic<bool> ended_{false};

@@ -22,13 +22,14 @@ struct FrameRate {
 
 struct VideoSettings {
   VideoCodec codec = VideoCodec::kHevc;
-  int width = 1280;
-  int height = 720;
+  int width = 640;
+  int height = 360;
   FrameRate rate{};
   std::int64_t bitrate_bps = 2'000'000;
   int bit_depth = 8;
   double gop_seconds = 1;
   int b_frames = 0;
+  int grain_percent = 0;  // of the bars' area: fresh noise in each frame
 };
 
 // Takes a packet whose timestamps are in the encoder's time base.

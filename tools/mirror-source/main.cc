@@ -29,7 +29,7 @@ struct Options {
   std::string output;
   std::string name;
   std::string codec = "hevc";
-  std::string size = "1280x720";
+  std::string size = "640x360";
   std::string fps = "30";
   std::string bitrate = "2M";
   std::string start_pts = "1s";
@@ -37,6 +37,7 @@ struct Options {
   std::string passphrase;
   int bit_depth = 8;
   int b_frames = 0;
+  int grain_percent = 0;
   int latency_ms = 0;
   double gop_seconds = 1;
   double duration_s = 0;
@@ -65,6 +66,10 @@ void declare(CLI::App& app, Options& options) {
       ->capture_default_str();
   app.add_option("--bframes", options.b_frames, "consecutive B-frames")
       ->check(CLI::Range(0, 8))
+      ->capture_default_str();
+  app.add_option("--grain", options.grain_percent,
+                 "percent of the bars' area filled with noise, to reach a high bitrate")
+      ->check(CLI::Range(0, 100))
       ->capture_default_str();
   app.add_flag("--no-audio", options.no_audio, "no audio track");
   app.add_option("--latency", options.latency_ms, "SRT latency in ms")
@@ -157,6 +162,7 @@ Result<FeedSettings> settings_of(const Options& options) {
   settings.video.bit_depth = options.bit_depth;
   settings.video.gop_seconds = options.gop_seconds;
   settings.video.b_frames = options.b_frames;
+  settings.video.grain_percent = options.grain_percent;
   settings.audio = !options.no_audio;
   settings.mux.video_pes_length = options.video_pes_length;
   if (options.duration_s > 0)

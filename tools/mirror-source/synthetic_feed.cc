@@ -52,7 +52,8 @@ std::int64_t sample_at(std::chrono::sys_time<microseconds> time) {
 Result<SyntheticFeed> SyntheticFeed::create(const FeedSettings& settings, Output& output,
                                             const Pace& pace) {
   const VideoSettings& video = settings.video;
-  Result<TestCard> card = TestCard::create(video.width, video.height, settings.name);
+  Result<TestCard> card =
+      TestCard::create(video.width, video.height, settings.name, video.grain_percent);
   if (!card) return std::unexpected(card.error());
   SyntheticFeed feed(settings, first_frame_at(video.rate, pace.start() + pace.elapsed()),
                      std::move(*card));

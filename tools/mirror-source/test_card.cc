@@ -38,16 +38,16 @@ int bounce(std::int64_t position, int span) {
 
 }  // namespace
 
-Result<TestCard> TestCard::create(int width, int height, std::string name) {
+Result<TestCard> TestCard::create(int width, int height, std::string name, int grain_percent) {
   if (width % 2 != 0 || height % 2 != 0) return fail("{}x{}: both must be even", width, height);
   if (width < 136 || height < 96 || width > 8192 || height > 4320) {
     return fail("{}x{}: must be from 136x96 to 8192x4320", width, height);
   }
-  return TestCard(width, height, name.substr(0, kNameLengthMax));
+  return TestCard(width, height, name.substr(0, kNameLengthMax), grain_percent);
 }
 
-TestCard::TestCard(int width, int height, std::string name)
-    : name_(std::move(name)), picture_(blank(width, height)) {
+TestCard::TestCard(int width, int height, std::string name, int grain_percent)
+    : name_(std::move(name)), grain_percent_(grain_percent), picture_(blank(width, height)) {
   const auto text_line = [&](int row, int room, std::size_t length) {
     const int by_width = width * 8 / 10 / (static_cast<int>(length) * kGlyphAdvance);
     const int by_height = height * room / kDown / kGlyphHeight;
@@ -58,6 +58,8 @@ TestCard::TestCard(int width, int height, std::string name)
   name_line_ = text_line(12, 1, kNameLineLength);
   draw_background();
   background_ = picture_;
+  if (grain_percent_ > 0) noise_.resize(static_cast<std::size_t>(width) * 8);
+  for (std::uint8_t& luma : noise_) luma = static_cast<std::uint8_t>(48 + random_() / 64 % 160);
 }
 
 void TestCard::draw_background() {
@@ -90,6 +92,7 @@ const Picture& TestCard::draw(BurnedTime time, std::int64_t frame_number) {
     restore(box_at(shown_->time_since_epoch().count()));
     restore(sweep_at(shown_->time_since_epoch().count()));
   }
+  if (grain_percent_ > 0) draw_grain();
   fill(box_at(ms), {kWhiteLuma, 128, 128});
   fill(sweep_at(ms), {kWhiteLuma, 128, 128});
   draw_burned_clock(picture_.luma(), time, shown_);
@@ -125,6 +128,20 @@ void TestCard::restore(Rect rect) {
       const std::uint8_t* from = background_.planes[index].data() + begin;
       std::copy(from, from + ((rect.x1 - rect.x0) >> shift), picture_.planes[index].data() + begin);
     }
+  }
+}
+
+// Rows of one long stretch of noise, each from a place of its own: cheap, and nothing to predict
+// from.
+void TestCard::draw_grain() {
+  const auto width = static_cast<std::size_t>(picture_.width);
+  const int top = even(picture_.height * 14 / kDown);
+  const int bottom = even(picture_.height * 21 / kDown);
+  const int end = top + (bottom - top) * grain_percent_ / 100;
+  for (int y = top; y < end; ++y) {
+    const std::size_t from = random_() / 64 % (noise_.size() - width);
+    std::copy_n(noise_.data() + from, width,
+                picture_.planes[0].data() + std::ptrdiff_t{y} * picture_.width);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,8 @@ struct Picture {
 class TestCard {
  public:
   // `width` and `height` are even, from 136x96 to 8192x4320. The name is cut to 16 characters.
-  static Result<TestCard> create(int width, int height, std::string name);
+  // `grain_percent` of the colour bars is fresh noise in each frame, for feeds of a high rate.
+  static Result<TestCard> create(int width, int height, std::string name, int grain_percent = 0);
 
   const Picture& draw(BurnedTime time, std::int64_t frame_number);
 
@@ -49,7 +51,7 @@ class TestCard {
     std::string shown;
   };
 
-  TestCard(int width, int height, std::string name);
+  TestCard(int width, int height, std::string name, int grain_percent);
   void draw_background();
   void fill(Rect rect, Colour colour);
   void restore(Rect rect);
@@ -57,13 +59,17 @@ class TestCard {
   void draw_glyph(int x, int y, int scale, char c);
   Rect box_at(std::int64_t time_ms) const;
   Rect sweep_at(std::int64_t time_ms) const;
+  void draw_grain();
 
   std::string name_;
+  int grain_percent_;
   Picture picture_;
   Picture background_;
   TextLine clock_line_;
   TextLine name_line_;
   std::optional<BurnedTime> shown_;
+  std::vector<std::uint8_t> noise_;  // empty without grain
+  std::minstd_rand random_;
 };
 
 }  // namespace mirror::source

@@ -1,0 +1,157 @@
+// What bad input gets: a clear word, and nobody else is disturbed.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import http from 'node:http';
+import net from 'node:net';
+import { test } from 'node:test';
+
+import {
+  eventually, mpeg2Card, nextPosition, publishRaw, publishWithFfmpeg, publishWithSource, run, Server,
+  telling, testCard, Viewer,
+} from './lib.mjs';
+
+test('bad publishers are told so, and a good one goes on', { timeout: 180_000 }, async (t) => {
+  const card = await testCard({ seconds: 40, args: ['--bitrate', '500k'] });
+  const mpeg2 = await mpeg2Card(10);
+  const server = await Server.start(t);
+  publishWithFfmpeg(t, server, 'good', card);
+  await server.untilLive('good');
+  const viewer = new Viewer(t, server, 'good');
+  let finished = false;
+  const watching = viewer.record('v360', () => finished);
+  watching.catch(() => {});
+
+  await t.test('a malformed stream id is refused, with a line in the log', telling(server, async () => {
+    for (const id of ['no/slash', '-begins-wrong', 'x'.repeat(65)]) {
+      const { code, stderr } = await run(
+        'ffmpeg',
+        ['-hide_banner', '-nostdin', '-re', '-i', card, '-c', 'copy', '-f', 'mpegts', server.srtUrl(id)],
+        { codes: [1, 251, 145, 255] },
+      );
+      assert.notEqual(code, 0);
+      assert.match(stderr, /reject|refus|Input\/output error|Connection/i);
+    }
+    const line = await server.logged('a malformed stream id', (entry) =>
+      entry.stream_id === 'no/slash',
+    );
+    assert.deepEqual([line.level, line.module, line.reason], ['warning', 'ingest', 'bad_stream_id']);
+    assert.ok((await server.metric('mirror_srt_refusals_total', 'bad_stream_id')) >= 3);
+    const { streams } = await server.json('/api/v1/streams');
+    assert.deepEqual(streams.map((stream) => stream.key), ['good']);
+  }));
+
+  await t.test('no stream id at all is refused', telling(server, async () => {
+    const { code } = await run(
+      'ffmpeg',
+      ['-hide_banner', '-nostdin', '-re', '-i', card, '-c', 'copy', '-f', 'mpegts', `srt://127.0.0.1:${server.srtPort}`],
+      { codes: [1, 251, 145, 255] },
+    );
+    assert.notEqual(code, 0);
+  }));
+
+  await t.test('a key that is live is refused to another', telling(server, async () => {
+    const before = await server.json('/api/v1/streams/good');
+    const child = publishRaw(t, server, 'good', randomBytes(1316 * 100), { bitsPerSecond: 500_000 });
+    const { code } = await child.ended;
+    assert.notEqual(code, 0, child.stderr);
+    await server.logged('the key is already live', (entry) =>
+      entry.reason === 'conflict' && entry.stream_id === 'good',
+    );
+    const after = await server.json('/api/v1/streams/good');
+    assert.equal(after.source.remote, before.source.remote);
+    assert.equal(after.state, 'live');
+  }));
+
+  await t.test('garbage never becomes a stream that plays', telling(server, async () => {
+    const noise = publishRaw(t, server, 'noise', randomBytes(2_000_000), { bitsPerSecond: 4_000_000 });
+    // Packets that begin like MPEG-TS and mean nothing.
+    const synced = randomBytes(188 * 10_000);
+    for (let at = 0; at < synced.length; at += 188) synced[at] = 0x47;
+    const packets = publishRaw(t, server, 'packets', synced, { bitsPerSecond: 4_000_000 });
+    await Promise.all([noise.ended, packets.ended]);
+    const { streams } = await server.json('/api/v1/streams');
+    for (const stream of streams.filter(({ key }) => key !== 'good')) {
+      assert.notEqual(stream.state, 'live');
+      assert.equal(stream.playlist, null);
+    }
+  }));
+
+  await t.test('a codec that is not supported is named', telling(server, async () => {
+    publishWithFfmpeg(t, server, 'old', mpeg2);
+    const status = await server.untilStream('old', 'has failed', (stream) => stream.state === 'failed');
+    assert.match(status.error, /MPEG-2 video/);
+    assert.match(status.error, /H\.264 or HEVC/);
+    assert.equal(status.source.tracks[0].supported, false);
+    const line = await server.logged('the feed cannot be shown', (entry) => entry.stream === 'old');
+    assert.match(JSON.stringify(line), /MPEG-2 video/);
+    const answer = await server.get('/live/old/v360/media.m3u8');
+    assert.equal(answer.status, 404);
+  }));
+
+  await t.test('a damaged feed goes on, and what it lost is counted', telling(server, async () => {
+    const bytes = Buffer.from(await import('node:fs').then((fs) => fs.readFileSync(card)));
+    // Every 500th packet is lost.
+    const kept = [];
+    for (let at = 0, number = 0; at < bytes.length; at += 188, ++number) {
+      if (number % 500 !== 250) kept.push(bytes.subarray(at, at + 188));
+    }
+    publishRaw(t, server, 'torn', Buffer.concat(kept));
+    await server.untilStream('torn', 'is live, with damage counted', (stream) =>
+      stream.state === 'live' && stream.counters.continuity_errors > 0 &&
+      stream.counters.damaged_access_units > 0,
+    );
+    const torn = new Viewer(t, server, 'torn');
+    const recording = await torn.record('v360', (each) => each.seconds >= 2);
+    recording.checkStructure();
+  }));
+
+  await t.test('browsers that leave while their requests are held are forgotten', telling(server, async () => {
+    const connections = () => server.metric('mirror_http_connections');
+    const agent = new http.Agent({ keepAlive: true });
+    const before = await connections();
+    const leaving = [];
+    for (let i = 0; i < 40; ++i) {
+      const socket = net.connect(server.httpPort, '127.0.0.1');
+      socket.on('error', () => {});
+      const playlist = await viewer.playlist('v360');
+      const { msn } = nextPosition(playlist);
+      socket.write(`GET /live/good/v360/media.m3u8?_HLS_msn=${msn + 2} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      leaving.push(socket);
+    }
+    await eventually('the server has them all', async () => (await connections()) >= before + 30);
+    for (const socket of leaving) socket.destroy();
+    await eventually('they are all gone', async () => (await connections()) <= before + 2);
+    agent.destroy();
+  }));
+
+  await t.test('the good stream was not disturbed', telling(server, async () => {
+    finished = true;
+    const recording = await watching;
+    recording.checkStructure({ discontinuities: 0 });
+    assert.equal(recording.timeOuts, 0);
+    const status = await server.json('/api/v1/streams/good');
+    assert.equal(status.counters.discontinuities, 0);
+    assert.equal(status.counters.decode_errors, 0);
+    assert.equal(status.counters.continuity_errors, 0);
+  }));
+});
+
+test('mirror-source is told when its key is taken, and can wait for it', { timeout: 120_000 }, async (t) => {
+  const server = await Server.start(t);
+  const args = ['--size', '320x180', '--bitrate', '300k', '--no-audio'];
+  const holder = publishWithSource(t, server, 'one', args);
+  await telling(server, async () => {
+    await server.untilLive('one');
+    const second = publishWithSource(t, server, 'one', args);
+    const { code } = await second.ended;
+    assert.equal(code, 1);
+    assert.match(second.stderr, /mirror-source: .*(conflict|refus|reject|already)/i);
+    const patient = publishWithSource(t, server, 'one', [...args, '--reconnect']);
+    await eventually('the patient one was refused', async () => /calling again/.test(patient.stderr));
+    await holder.stop('SIGTERM');
+    const before = (await server.json('/api/v1/streams/one')).source.remote;
+    await server.untilStream('one', 'is live from the patient one', (stream) =>
+      stream.state === 'live' && stream.source.remote !== before,
+    );
+  })(t);
+});

@@ -1,0 +1,104 @@
+// Who publishes to Mirror in tests: ffmpeg, mirror-source, and raw bytes through libsrt's own
+// program, paced by their PCR, for what no well-behaved encoder would send.
+import { Child } from './process.mjs';
+import { binary } from './server.mjs';
+
+function ending(t, child) {
+  t.after(() => child.stop());
+  return child;
+}
+
+// As the manual says it: ffmpeg reads a file at its own rate and sends it unchanged.
+export function publishWithFfmpeg(t, server, streamId, file, { input = [], output = [] } = {}) {
+  return ending(
+    t,
+    new Child('ffmpeg', [
+      '-hide_banner', '-loglevel', 'warning', '-nostdin', '-re', ...input, '-i', file,
+      '-c', 'copy', ...output, '-f', 'mpegts', server.srtUrl(streamId),
+    ]),
+  );
+}
+
+export function publishWithSource(t, server, streamId, args = []) {
+  return ending(t, new Child(binary('mirror-source'), ['--url', server.srtUrl(streamId), ...args]));
+}
+
+const kTsPacket = 188;
+const kPayload = 7 * kTsPacket;  // what fits one SRT packet of live mode
+
+// [{at, seconds}]: where in `ts` the first PCR's clock stands where.
+function clockOf(ts) {
+  const marks = [];
+  let pid = null;
+  let first = null;
+  for (let at = 0; at + kTsPacket <= ts.length; at += kTsPacket) {
+    if (ts[at] !== 0x47 || !(ts[at + 3] & 0x20) || ts[at + 4] < 7 || !(ts[at + 5] & 0x10)) continue;
+    const packetPid = ts.readUInt16BE(at + 1) & 0x1fff;
+    pid ??= packetPid;
+    if (packetPid !== pid) continue;
+    const base = ts.readUInt32BE(at + 6) * 2 + (ts[at + 10] >> 7);
+    first ??= base;
+    const ticks = (base - first + 2 ** 33) % 2 ** 33;
+    marks.push({ at, seconds: ticks / 90_000 });
+  }
+  return marks;
+}
+
+// Sends `bytes` over SRT at the pace of their PCR, or at `bitsPerSecond`. The bytes go as they are.
+export function publishRaw(t, server, streamId, bytes, { bitsPerSecond, options = '' } = {}) {
+  const child = ending(
+    t,
+    new Child(
+      'srt-live-transmit',
+      ['-chunk:1316', '-a:no', 'file://con', server.srtUrl(streamId, `&mode=caller${options}`)],
+      { stdin: 'pipe' },
+    ),
+  );
+  const marks = bitsPerSecond ? [] : clockOf(bytes);
+  const began = Date.now();
+  let sent = 0;
+  let mark = 0;
+  // How many bytes are due: all before the last PCR whose time has come.
+  const due = () => {
+    const seconds = (Date.now() - began) / 1000;
+    if (bitsPerSecond) return Math.min(bytes.length, (seconds * bitsPerSecond) / 8);
+    while (mark < marks.length && marks[mark].seconds <= seconds) ++mark;
+    return mark === marks.length ? bytes.length : marks[mark].at;
+  };
+  const timer = setInterval(() => {
+    for (const end = due(); end - sent >= kPayload || (end === bytes.length && sent < end); ) {
+      child.process.stdin.write(bytes.subarray(sent, Math.min(sent + kPayload, bytes.length)));
+      sent = Math.min(sent + kPayload, bytes.length);
+    }
+    if (sent >= bytes.length) {
+      clearInterval(timer);
+      child.process.stdin.end();
+    }
+  }, 5);
+  child.process.stdin.on('error', () => clearInterval(timer));  // it was refused, or killed
+  child.ended.then(() => clearInterval(timer));
+  return child;
+}
+
+// Publishes again and again until a publisher is let in; gives that one and how long it took.
+export async function publishUntilAccepted(server, key, publish) {
+  const before = await server.get(`/api/v1/streams/${key}`);
+  const remoteBefore = before.status === 200 ? JSON.parse(before.body).source.remote : null;
+  const began = Date.now();
+  for (;;) {
+    const child = publish();
+    for (;;) {
+      const outcome = await Promise.race([
+        child.ended,
+        new Promise((resolve) => setTimeout(resolve, 50)),
+      ]);
+      if (outcome) break;
+      const { status, body } = await server.get(`/api/v1/streams/${key}`);
+      const stream = status === 200 ? JSON.parse(body) : null;
+      if (stream && stream.source.remote !== remoteBefore && stream.source.tracks.length > 0) {
+        return { child, seconds: (Date.now() - began) / 1000 };
+      }
+    }
+    if (Date.now() - began > 60_000) throw new Error(`${key}: nobody was let in: ${child.stderr}`);
+  }
+}
