@@ -11,7 +11,6 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports false positives inside libstdc++ at -O2 (bugs 105562, 105651, 107138).
   target_compile_options(mirror_options INTERFACE -Wno-restrict -Wno-maybe-uninitialized
     -Wno-stringop-overflow -Wno-array-bounds -Wno-dangling-reference -Wno-free-nonheap-object)
-  include(CheckCXXCompilerFlag)
 endif()
 if(MIRROR_SANITIZE)
   target_compile_options(mirror_options INTERFACE -fsanitize=${MIRROR_SANITIZE}
