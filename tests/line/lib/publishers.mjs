@@ -1,5 +1,5 @@
-// Who publishes to Mirror in tests: ffmpeg, mirror-source, and raw bytes through libsrt's own
-// program, paced by their PCR, for what no well-behaved encoder would send.
+// Who publishes to Mirror in tests: ffmpeg, mirror-source, and raw bytes, paced by their PCR, for
+// what no well-behaved encoder would send.
 import { Child } from './process.mjs';
 import { binary } from './server.mjs';
 
@@ -44,13 +44,19 @@ function clockOf(ts) {
   return marks;
 }
 
-// Sends `bytes` over SRT at the pace of their PCR, or at `bitsPerSecond`. The bytes go as they are.
-export function publishRaw(t, server, streamId, bytes, { bitsPerSecond, options = '' } = {}) {
+// Sends `bytes` over SRT at the pace of their PCR, or at `bitsPerSecond`. The bytes go as they are:
+// to ffmpeg they are just data. (srt-live-transmit would do, but spins for ever at the end of its
+// standard input.)
+export function publishRaw(t, server, streamId, bytes, { bitsPerSecond } = {}) {
   const child = ending(
     t,
     new Child(
-      'srt-live-transmit',
-      ['-chunk:1316', '-a:no', 'file://con', server.srtUrl(streamId, `&mode=caller${options}`)],
+      'ffmpeg',
+      [
+        '-hide_banner', '-loglevel', 'warning', '-y', '-f', 'data',
+        '-raw_packet_size', String(kPayload), '-i', 'pipe:0', '-map', '0', '-c', 'copy',
+        '-f', 'data', server.srtUrl(streamId, `&payload_size=${kPayload}`),
+      ],
       { stdin: 'pipe' },
     ),
   );
