@@ -5,7 +5,6 @@
 
 #include <charconv>
 #include <cmath>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,14 +16,22 @@
 namespace mirror::hls {
 namespace {
 
-// The number behind the last `key` in `text`.
-std::optional<double> last_number(std::string_view text, std::string_view key) {
-  const std::size_t at = text.rfind(key);
-  if (at == std::string_view::npos) return std::nullopt;
+double number_at(std::string_view text, std::size_t at) {
   double value = 0;
-  const char* const begin = text.data() + at + key.size();
-  std::from_chars(begin, text.data() + text.size(), value);
+  if (at < text.size()) std::from_chars(text.data() + at, text.data() + text.size(), value);
   return value;
+}
+
+// The number behind the first `key` in `text`; 0 without one. Header tags stand near the beginning.
+double first_number(std::string_view text, std::string_view key) {
+  const std::size_t at = text.find(key);
+  return at == std::string_view::npos ? 0 : number_at(text, at + key.size());
+}
+
+// The number behind the last `key` in `text`; 0 without one. The newest part stands near the end.
+double last_number(std::string_view text, std::string_view key) {
+  const std::size_t at = text.rfind(key);
+  return at == std::string_view::npos ? 0 : number_at(text, at + key.size());
 }
 
 std::string_view head_of(std::string_view playlist) {
@@ -70,7 +77,7 @@ class Hour {
     EXPECT_LE(text.size(), 16'384u);
     EXPECT_GE(view.first_listed, first_listed_);
     first_listed_ = view.first_listed;
-    EXPECT_EQ(static_cast<MediaSequence>(*last_number(text, "#EXT-X-MEDIA-SEQUENCE:")),
+    EXPECT_EQ(static_cast<MediaSequence>(first_number(text, "#EXT-X-MEDIA-SEQUENCE:")),
               first_listed_);
   }
 
@@ -80,8 +87,8 @@ class Hour {
     EXPECT_EQ(static_cast<std::int64_t>(cmaf::BoxDump::number(*tfdt, 4, 8)), next_decode_time_);
     next_decode_time_ += static_cast<std::int64_t>(part.samples) * grid_.sample_duration;
     const std::string_view text = window_.view()->playlist.text();
-    const double duration = *last_number(text, "#EXT-X-PART:DURATION=");
-    const double target = *last_number(text, "PART-TARGET=");
+    const double duration = last_number(text, "#EXT-X-PART:DURATION=");
+    const double target = first_number(text, "PART-TARGET=");
     EXPECT_LE(duration, target);
     if (!segment.complete) {
       EXPECT_GE(duration, 0.85 * target);
@@ -99,7 +106,7 @@ class Hour {
     EXPECT_NEAR(date_s, media_s, 1e-5);
     EXPECT_NE(window_.view()->playlist.text().rfind(format_date(segment.date)),
               std::string_view::npos);
-    const double extinf = *last_number(window_.view()->playlist.text(), "#EXTINF:");
+    const double extinf = last_number(window_.view()->playlist.text(), "#EXTINF:");
     EXPECT_NEAR(extinf,
                 static_cast<double>(segment.samples()) * grid_.sample_duration / grid_.timescale,
                 0.000'005'1);
