@@ -446,7 +446,7 @@ std::uint16_t SrtListener::port() const { return impl_->port; }
 void SrtListener::stop() {
   impl_->stopping = true;
   if (impl_->thread.joinable()) impl_->thread.join();
-  impl_->listener = SrtSocket();  // the port is free from here on
+  impl_->listener = SrtSocket();  // libsrt frees the port some seconds later
 }
 
 }  // namespace mirror::ingest

@@ -26,7 +26,7 @@ struct SrtSettings {
   std::string address = "*";  // "*": every address, IPv6 and IPv4; else one numeric address
   std::uint16_t port = 6000;  // 0: any free one
   std::chrono::milliseconds latency{120};  // at least; the caller may ask for more
-  std::string passphrase;  // 10 to 79 characters; empty: encrypted callers are refused
+  std::string passphrase{};  // 10 to 79 characters; empty: encrypted callers are refused
   int publishers_max = 64;
   std::chrono::milliseconds peer_idle_timeout{5000};  // silence after which a peer is gone
   std::int64_t bitrate_bps_max = 50'000'000;          // of one feed; sizes the receive buffer
