@@ -6,12 +6,11 @@
 add_library(mirror_options INTERFACE)
 target_include_directories(mirror_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_options(mirror_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
-  -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+  -Wno-sign-conversion -Wno-missing-field-initializers -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports false positives inside libstdc++ at -O2 (bugs 105562, 105651, 107138).
   target_compile_options(mirror_options INTERFACE -Wno-restrict -Wno-maybe-uninitialized
-    -Wno-stringop-overflow -Wno-array-bounds -Wno-dangling-reference)
-  include(CheckCXXCompilerFlag)
+    -Wno-stringop-overflow -Wno-array-bounds -Wno-dangling-reference -Wno-free-nonheap-object)
 endif()
 if(MIRROR_SANITIZE)
   target_compile_options(mirror_options INTERFACE -fsanitize=${MIRROR_SANITIZE}

@@ -5,6 +5,8 @@
 // be written through it.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -33,6 +35,15 @@ class Bytes {
   }
   static Bytes copy_of(std::span<const std::uint8_t> bytes) {
     return take(std::vector<std::uint8_t>(bytes.begin(), bytes.end()));
+  }
+  // `size` bytes in one allocation (count and bytes together), filled by `fill(span)` before
+  // anybody can read them. What `fill` leaves out is undefined.
+  template <class Fill>
+  static Bytes build(std::size_t size, Fill&& fill) {
+    auto owner = std::make_shared_for_overwrite<std::uint8_t[]>(size);
+    const std::span<std::uint8_t> room(owner.get(), size);
+    std::forward<Fill>(fill)(room);
+    return Bytes(std::move(owner), room);
   }
   // For bytes that live as long as the process (embedded assets). Nothing is owned.
   static Bytes of_static(std::span<const std::uint8_t> bytes) { return Bytes(nullptr, bytes); }

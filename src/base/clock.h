@@ -26,9 +26,9 @@ class Clock {
 class SystemClock final : public Clock {
  public:
   Instant now() const override {
-    return {std::chrono::steady_clock::now(),
-            std::chrono::time_point_cast<std::chrono::microseconds>(
-                std::chrono::system_clock::now())};
+    return {
+        std::chrono::steady_clock::now(),
+        std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now())};
   }
 };
 

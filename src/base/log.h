@@ -1,7 +1,8 @@
 // Structured log: one line per event, readable or JSON, on standard error.
 //
 // Called from any thread. Never from a per-packet or per-request path: bad packets raise a counter.
-// A line is at most kMaxLineBytes (longer values are cut and marked) and is written with one write(2).
+// A line is at most kMaxLineBytes (longer values are cut and marked) and is written with one
+// write(2).
 #pragma once
 
 #include <concepts>
@@ -55,7 +56,8 @@ class Log {
   }
 
  private:
-  void write(LogLevel level, std::string_view module, std::string_view message, Fields fields) const;
+  void write(LogLevel level, std::string_view module, std::string_view message,
+             Fields fields) const;
 
   const LogLevel threshold_;
   const LogFormat format_;

@@ -1,8 +1,8 @@
 // Result<T>: what a call that the outside world can make fail returns.
 //
-// The one place that knows which `expected` we build on (std::expected on libstdc++ 12, which has no
-// monadic calls). Broken invariants are assertions, never errors; bad input is an error, never an
-// assertion.
+// The one place that knows which `expected` we build on (std::expected on libstdc++ 12, which has
+// no monadic calls). Broken invariants are assertions, never errors; bad input is an error, never
+// an assertion.
 #pragma once
 
 #include <fmt/format.h>

@@ -1,7 +1,8 @@
 // Wake: how a media thread tells every network loop that something was published.
 //
-// The publisher calls wake_all() after it has swapped a snapshot; each loop wakes once, however many
-// publications came since it last looked, and looks for itself at what changed. No payload crosses.
+// The publisher calls wake_all() after it has swapped a snapshot; each loop wakes once, however
+// many publications came since it last looked, and looks for itself at what changed. No payload
+// crosses.
 #pragma once
 
 #include <utility>

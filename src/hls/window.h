@@ -35,25 +35,38 @@ struct Segment {
   bool complete = false;
   std::int64_t decode_time = 0;  // of its first sample, in timescale units
   WallTime date{};               // EXT-X-PROGRAM-DATE-TIME
-  std::vector<Part> parts;
+  std::vector<Part> parts;       // never empty in a view
 
   std::uint64_t samples() const;
   std::size_t size() const;  // bytes; the segment is the concatenation of its parts
 };
 
+// Where a part stands in its rendition.
+struct PartPosition {
+  MediaSequence segment = 0;
+  PartIndex part = 0;
+  friend auto operator<=>(const PartPosition&, const PartPosition&) = default;
+};
+
 // What a network loop sees: everything that exists at one moment. Immutable.
 struct WindowView {
-  std::vector<std::shared_ptr<const Segment>> segments;  // oldest first; only the last may be open
-  MediaSequence first_listed = 0;  // older ones are kept a while for those who still fetch them
-  Bytes playlist;                  // media.m3u8 in full, UTF-8
-  bool ended = false;              // ENDLIST; nothing will be added
+  using Position = PartPosition;
+
+  // Oldest first, numbers without a hole; only the last may be open. Those before first_listed are
+  // kept a while for those who still fetch them.
+  std::vector<std::shared_ptr<const Segment>> segments;
+  MediaSequence first_listed = 0;
+  // EXT-X-DISCONTINUITY-SEQUENCE: breaks before first_listed that are no longer listed.
+  std::uint64_t discontinuity_sequence = 0;
+  // The part that comes next, unless the stream has ended: what EXT-X-PRELOAD-HINT names.
+  Position next;
+  // RFC 8216bis, 6.2.5.2: how many parts ahead of the newest a request may ask.
+  PartIndex advance_part_limit = 0;
+  Bytes playlist;      // media.m3u8 in full, UTF-8; empty before the first part
+  bool ended = false;  // ENDLIST; nothing will be added
 
   const Segment* find(MediaSequence number) const;
   // The newest complete part's position: what a RENDITION-REPORT says. Empty before the first part.
-  struct Position {
-    MediaSequence segment;
-    PartIndex part;
-  };
   std::optional<Position> last_part() const;
 };
 
@@ -64,15 +77,97 @@ struct PlaylistQuestion {
 };
 
 enum class Readiness {
-  kReady,      // answer now
-  kNotYet,     // hold the request, ask again after the next wake
-  kTooFar,     // more than is reasonable ahead: refuse (400)
-  kNotFound,   // never existed, or no longer exists (404)
+  kReady,     // answer now
+  kNotYet,    // hold the request, ask again after the next wake
+  kTooFar,    // more than is reasonable ahead: refuse (400)
+  kNotFound,  // never existed, or no longer exists (404)
 };
 
 Readiness readiness_of(const WindowView& view, const PlaylistQuestion& question);
+// A request for the segment whose parts are coming now is held; those further ahead are not found.
 Readiness readiness_of_segment(const WindowView& view, MediaSequence number);
 // A request for the part that the playlist hints at is held; parts further ahead are not found.
 Readiness readiness_of_part(const WindowView& view, MediaSequence number, PartIndex part);
+
+struct WindowSettings {
+  std::string epoch;  // the folder of every media URI
+  media::SampleGrid grid;
+  MediaSequence first_segment = 0;
+  // The playlist's length; at least three target durations (RFC 8216bis, 6.2.2).
+  std::chrono::milliseconds listed{30'000};
+  // How long a segment can be fetched after it left the playlist. 6.2.2 asks for its own duration
+  // plus that of the longest playlist that listed it.
+  std::chrono::milliseconds kept{31'000};
+};
+
+// How a publication leaves the segment that it adds to.
+enum class SegmentState { kOpen, kComplete };
+
+class Window {
+ public:
+  // What the media playlist of a sibling rendition is called from here, and its window.
+  struct Sibling {
+    std::string uri;  // "../audio/media.m3u8"
+    std::shared_ptr<const Window> window;
+  };
+
+  explicit Window(WindowSettings settings);
+  Window(const Window&) = delete;
+  Window& operator=(const Window&) = delete;
+
+  // Any thread.
+  std::shared_ptr<const WindowView> view() const { return view_.read(); }
+  // Grows by one with each publication, after its view can be read.
+  std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
+
+  // The media thread only, as all below. Called before the first publication.
+  void set_siblings(std::vector<Sibling> siblings);
+
+  // Begins a segment; nothing is published until its first part is. The last one must be complete.
+  struct Opening {
+    std::int64_t decode_time = 0;
+    WallTime date{};
+    bool discontinuity = false;
+  };
+  void open(const Opening& opening);
+  // Adds a part to the open segment, and publishes.
+  void publish(Part part, SegmentState state);
+  // Completes the open segment with the parts that it has, and publishes.
+  void complete();
+  // ENDLIST. Completes what is open. Nothing may be added afterwards.
+  void end();
+
+  bool has_open_segment() const { return opened_; }
+  const WindowSettings& settings() const { return settings_; }
+
+ private:
+  struct WeakSibling {
+    std::string uri;
+    std::weak_ptr<const Window> window;
+  };
+
+  void publish_view();
+  void slide();
+  void complete_open_segment();
+  std::string render() const;
+
+  const WindowSettings settings_;
+  const std::uint64_t listed_samples_;
+  const std::uint64_t kept_samples_;
+  const std::string head_;  // the header tags, the same for the life of the stream
+  std::vector<WeakSibling> siblings_;
+
+  // Written by the media thread only.
+  WindowView next_;  // what the next publication will show
+  Segment open_;     // meaningful while opened_
+  bool opened_ = false;
+  bool open_shown_ = false;  // next_.segments ends with a copy of open_
+  std::uint64_t listed_now_samples_ = 0;
+  std::uint64_t kept_now_samples_ = 0;
+
+  // Handed to readers.
+  Snapshot<WindowView> view_;
+  std::atomic<std::uint64_t> version_{0};
+};
 
 }  // namespace mirror::hls

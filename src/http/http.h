@@ -19,7 +19,8 @@ enum class Method { kGet, kHead, kOptions, kPost, kPut, kDelete, kPatch, kOther 
 enum class Version { kHttp10, kHttp11, kHttp2, kHttp3 };
 
 std::string_view name_of(Method method);
-std::string_view name_of(Version version);  // "HTTP/1.1", …
+std::string_view name_of(Version version);   // "HTTP/1.1", …
+std::string_view reason_phrase(int status);  // "Not Found"; RFC 9110 15
 
 struct Header {
   std::string name;  // lower case
@@ -51,22 +52,25 @@ struct Response {
   static Response text(int status, std::string_view body);  // text/plain, no-store
 };
 
-// One request on its way to being answered. Lives on its connection's loop, owned by the connection;
-// valid from handle() until the answer is finished or the peer goes, whichever comes first. A
-// handler that answers later must attach() something whose destructor forgets the Exchange.
+// One request on its way to being answered. Lives on its connection's loop, owned by the
+// connection; valid from handle() until the answer is finished or the peer goes, whichever comes
+// first. A handler that answers later must attach() something whose destructor forgets the
+// Exchange.
 class Exchange {
  public:
   class Attachment {
    public:
     virtual ~Attachment() = default;
-    // The queue of body bytes has room again after it was full (only for growing bodies).
+    // queued_bytes() fell below half of kQueuedBytesHigh after it had reached it (only for growing
+    // bodies). Never called from within a call of the Exchange.
     virtual void on_writable() {}
   };
 
   virtual ~Exchange() = default;
 
-  // The whole answer. HEAD sends the head only. Nothing more may be called afterwards, and the
-  // attachment is destroyed before this returns or soon after.
+  // The whole answer. HEAD sends the head only. Nothing more may be called afterwards; the
+  // attachment is destroyed soon after this returns, in the same turn of the loop, never within it.
+  // A header that could not be sent as it is (CR, LF or NUL in it) is left out.
   virtual void respond(Response response) = 0;
 
   // A growing answer: start once, write any number of times, then finish, or abort (the peer sees
@@ -76,7 +80,10 @@ class Exchange {
   virtual void finish() = 0;
   virtual void abort() = 0;
 
-  // Body bytes accepted by write() and not yet handed to the transport.
+  // Body bytes accepted by write() and not yet handed to the transport (HTTP/1.1: framing
+  // included). A writer stops at kQueuedBytesHigh and goes on at on_writable(); one that lets the
+  // queue grow past the server's limit has its answer aborted.
+  static constexpr std::size_t kQueuedBytesHigh = 256 * 1024;
   virtual std::size_t queued_bytes() const = 0;
 
   // Kept until the exchange ends in any way (answered, peer gone, server stopping), then destroyed

@@ -4,7 +4,6 @@
 // its own Handler; a connection stays on the loop that accepted it.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -16,6 +15,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "http/http.h"
+#include "http/limits.h"
 #include "net/event_loop.h"
 
 namespace mirror::net {
@@ -30,17 +30,6 @@ struct Listen {
   std::shared_ptr<net::TlsCredentials> tls;  // none: plain HTTP
 };
 
-struct Limits {
-  std::size_t header_bytes_max = 16 * 1024;
-  std::size_t body_bytes_max = 64 * 1024;
-  std::size_t connections_per_loop_max = 10'000;
-  std::uint32_t concurrent_streams_max = 100;          // HTTP/2
-  std::size_t queued_bytes_per_connection_max = 4 * 1024 * 1024;
-  std::chrono::milliseconds header_timeout{10'000};  // TLS handshake and request head, each
-  std::chrono::milliseconds idle_timeout{60'000};    // no request in progress
-  std::chrono::milliseconds write_timeout{20'000};   // peer takes nothing while we have bytes
-};
-
 class Server {
  public:
   using HandlerFactory = std::function<std::unique_ptr<Handler>(net::EventLoop&)>;
@@ -52,8 +41,12 @@ class Server {
                                                 Metrics& metrics, const Log& log);
   ~Server();  // after the loops have stopped
 
+  // What the listener of this index got: of use when `port` was 0.
+  std::uint16_t port(std::size_t listen_index) const;
+
   // Any thread: stop accepting; HTTP/1.1 connections close after their answer, HTTP/2 gets GOAWAY.
-  // `done` runs on some loop once every connection is gone.
+  // `done` runs on some loop once every connection is gone. Requests in progress are not hurried:
+  // whoever holds one answers it, or the caller stops waiting and stops the loops.
   void drain(std::function<void()> done);
 
  private:

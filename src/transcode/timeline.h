@@ -1,7 +1,108 @@
 // Timeline: the source's timestamps → the presentation's time → the wall clock.
 //
 // One per stream, on its media thread, shared by its video and audio transcoders. Presentation time
-// starts at zero, never goes backward and is common to all renditions.
+// starts at zero, never goes backward and is common to all renditions. The video transcoder leads:
+// it anchors the source's clock, and anchors it anew after a break (a new *run*); audio follows.
+//
+// Invariants:
+// 1. A run begins at or after everything that any rendition was given before it.
+// 2. captured_at() is a function of presentation time alone: once a date was told, the same time
+//    always gets the same date, whoever asks and whenever (within the last kPieces seconds).
+// 3. That function is strictly increasing.
 #pragma once
 
-namespace mirror::transcode {}
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <ratio>
+
+#include "base/clock.h"
+#include "media/time.h"
+
+namespace mirror::transcode {
+
+// 1/705,600,000 s: the largest common unit of 90 kHz, 48 kHz, 44.1 kHz and of the frames of every
+// broadcast rate, 24000/1001 to 120 Hz, so that all of them are whole numbers. 64 bits hold 414
+// years.
+using PresentationTime = std::chrono::duration<std::int64_t, std::ratio<1, 705'600'000>>;
+
+class Timeline {
+ public:
+  // Over this span of presentation time the least delayed access unit tells the wall clock.
+  static constexpr std::size_t kWindowSeconds = 8;
+  // How much the date's offset may change per second: while a run is young, and from then on.
+  static constexpr std::chrono::microseconds kYoungSlew{50'000};
+  static constexpr std::chrono::microseconds kSlew{1'000};
+  static constexpr int kYoungSeconds = 5;
+
+  // --- Source → presentation.
+
+  // Whether source timestamps can be mapped now: false before the first run, and from suspend()
+  // until the next restart().
+  bool anchored() const { return anchored_; }
+  // Counts the runs; 0 before the first.
+  std::uint64_t run() const { return run_; }
+  PresentationTime run_start() const { return run_start_; }
+
+  // The source's clock is no longer known (a publisher left); everybody waits for restart().
+  void suspend() { anchored_ = false; }
+  // Begins a run: the source's `pts`, received then, is presented at `at`, not before furthest().
+  void restart(media::MediaTime pts, PresentationTime at, Instant received);
+  // When the source's `pts` is presented. Only while anchored; may be before run_start().
+  PresentationTime presented_at(media::MediaTime pts) const;
+
+  // --- How far the renditions have come.
+
+  void video_reached(PresentationTime end);
+  void audio_reached(PresentationTime end);
+  // The end of the last video sample.
+  PresentationTime video_end() const { return video_end_; }
+  // The end of what any rendition was given; a new run may not begin earlier.
+  PresentationTime furthest() const { return furthest_; }
+
+  // --- Presentation → wall clock.
+
+  // An access unit of the present run arrived. Its delay counts towards the estimate.
+  void observe(media::MediaTime pts, Instant received);
+  // The estimated instant of capture: presentation time plus an offset that follows the least
+  // received.wall − presentation time of the last seconds, slewed so slowly that a source's clock
+  // drift is followed and network jitter is not.
+  WallTime captured_at(PresentationTime time);
+
+ private:
+  using Micros = std::chrono::microseconds;
+
+  // One second (or less, before a restart) of the date function: the offset is `offset` at `begin`
+  // and changes by `slew` per second.
+  struct Piece {
+    PresentationTime begin;
+    Micros offset;
+    Micros slew;
+    Micros offset_at(PresentationTime time) const;
+  };
+  struct Bucket {
+    std::int64_t second = -1;
+    Micros least{};
+  };
+  static constexpr std::size_t kPieces = 64;
+
+  void note_offset(PresentationTime time, Micros offset);
+  Micros target_offset(Micros otherwise) const;
+  void add_piece(PresentationTime begin, Micros offset);
+
+  bool anchored_ = false;
+  std::uint64_t run_ = 0;
+  media::MediaTime anchor_{};
+  PresentationTime run_start_{};
+  PresentationTime video_end_{};
+  PresentationTime furthest_{};
+
+  std::array<Bucket, kWindowSeconds> window_{};
+  std::int64_t newest_second_ = 0;
+  std::deque<Piece> pieces_;  // oldest first
+  int pieces_in_run_ = 0;
+};
+
+}  // namespace mirror::transcode

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "media/access_unit.h"
 #include "media/sample.h"
+#include "transcode/timeline.h"
 
 namespace mirror::transcode {
 
@@ -25,6 +26,7 @@ struct VideoSettings {
 
 struct AudioSettings {
   std::uint32_t bitrate_bps = 64'000;
+  std::string language;  // ISO 639-2 code, or empty; for the description only
 };
 
 // Takes what a transcoder makes, on the media thread.
@@ -37,15 +39,85 @@ class SampleSink {
   virtual void on_sample(media::Sample sample) = 0;
 };
 
-// What a transcoder counted since it was made. Read on the media thread.
+// What a transcoder counted since it was made. Read on the media thread. For audio, a picture is a
+// frame and a slot is 1024 samples.
 struct TranscodeStats {
   std::uint64_t access_units = 0;
+  std::uint64_t access_units_skipped = 0;  // before a random access point, or off the timeline
+  std::uint64_t access_units_damaged = 0;  // came so; decoded as far as possible
   std::uint64_t decode_errors = 0;
   std::uint64_t pictures_decoded = 0;
-  std::uint64_t slots_duplicated = 0;  // a hole in the source, filled with the last picture
-  std::uint64_t pictures_dropped = 0;  // late, or two for one slot
+  std::uint64_t slots_duplicated = 0;  // a hole in the source, filled: last picture, or silence
+  std::uint64_t pictures_dropped = 0;  // late, two for one slot, or with a stray timestamp
   std::uint64_t samples = 0;
   std::uint64_t discontinuities = 0;
+};
+
+// HEVC or H.264 → H.264 of constant frame rate and size, in samples of one picture.
+//
+// Leads the timeline. Order of calls: create (begins the first turn), push…, end_turn, then
+// begin_turn, push…, end_turn for each publisher that follows. Holds at most 16 canvases while the
+// frame rate is being found, one afterwards.
+class VideoTranscoder {
+ public:
+  // Fails for a codec that cannot be decoded, and if the encoder refuses the settings.
+  static Result<std::unique_ptr<VideoTranscoder>> create(const VideoSettings& settings,
+                                                         media::Codec codec, Timeline& timeline,
+                                                         SampleSink& sink);
+  ~VideoTranscoder();
+
+  // The next access unit in decoding order. Bad input is counted, and the grid goes on with the
+  // last picture. Fails only if the encoder does: then this transcoder is at its end.
+  Status push(const media::AccessUnit& unit);
+  // The publisher left: what the decoder still holds comes out.
+  Status end_turn();
+  // A publisher (re)connected, perhaps with another codec, size or rate. Its first picture begins a
+  // new run at a segment's start, as a discontinuity if anything came before.
+  Status begin_turn(media::Codec codec);
+
+  // Once the frame rate is known; what on_description() was given last.
+  const media::VideoDescription* description() const;
+  const TranscodeStats& stats() const;
+
+ private:
+  class Line;
+  explicit VideoTranscoder(std::unique_ptr<Line> line);
+  std::unique_ptr<Line> line_;
+};
+
+// AAC (ADTS), MPEG audio, AC-3 or E-AC-3 → AAC-LC, 48 kHz, stereo; samples of one raw frame.
+//
+// Each run is gapless from the run's start: silence fills holes, overlaps are cut. Follows the
+// timeline; units that do not fit it yet (no anchor, or a jump that video has not seen) wait, at
+// most kHeldUnits. A run's first sample may lie at any 1/48000 s; from there on each is 1024 long.
+class AudioTranscoder {
+ public:
+  static constexpr std::size_t kHeldUnits = 64;
+  // Silence is made once audio is so far behind what it is filled to, and leaves it behind by so
+  // much.
+  static constexpr std::chrono::milliseconds kFillAfter{1000};
+  static constexpr std::chrono::milliseconds kFillBehind{700};
+
+  static Result<std::unique_ptr<AudioTranscoder>> create(const AudioSettings& settings,
+                                                         media::Codec codec, Timeline& timeline,
+                                                         SampleSink& sink);
+  ~AudioTranscoder();
+
+  // Fails only if the encoder does.
+  Status push(const media::AccessUnit& unit);
+  // Video has come to `time` (Timeline::video_end()): audio follows, with silence if it must.
+  Status fill_to(PresentationTime time);
+  void end_turn();
+  Status begin_turn(media::Codec codec);
+
+  // From the beginning; on_description() gets it before the first sample.
+  const media::AudioDescription& description() const;
+  const TranscodeStats& stats() const;
+
+ private:
+  class Line;
+  explicit AudioTranscoder(std::unique_ptr<Line> line);
+  std::unique_ptr<Line> line_;
 };
 
 }  // namespace mirror::transcode

@@ -1,0 +1,53 @@
+// FakeExchange: an http::Exchange that remembers its answer. For tests.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "http/http.h"
+
+namespace mirror::api {
+
+class FakeExchange final : public http::Exchange {
+ public:
+  void respond(http::Response response) override {
+    response_ = std::move(response);
+    attachment_.reset();
+  }
+  void start(int status, http::Headers headers) override {
+    response_ = http::Response{.status = status, .headers = std::move(headers)};
+  }
+  void write(Bytes bytes) override { response_->body.push_back(std::move(bytes)); }
+  void finish() override { attachment_.reset(); }
+  void abort() override { attachment_.reset(); }
+  std::size_t queued_bytes() const override { return 0; }
+  void attach(std::unique_ptr<Attachment> attachment) override {
+    attachment_ = std::move(attachment);
+  }
+
+  // The peer goes away.
+  void leave() { attachment_.reset(); }
+
+  bool answered() const { return response_.has_value(); }
+  bool held() const { return attachment_ != nullptr; }
+  const http::Response& response() const { return *response_; }
+  std::string body() const {
+    std::string text;
+    for (const Bytes& bytes : response_->body) text += bytes.text();
+    return text;
+  }
+  std::string header(std::string_view name) const {
+    for (const auto& header : response_->headers) {
+      if (header.name == name) return header.value;
+    }
+    return {};
+  }
+
+ private:
+  std::optional<http::Response> response_;
+  std::unique_ptr<Attachment> attachment_;
+};
+
+}  // namespace mirror::api

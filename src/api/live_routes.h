@@ -1,0 +1,47 @@
+// /live/{stream}/…: playlists, init segments, segments and parts of live streams.
+//
+//   /live/{stream}/index.m3u8                          multivariant playlist
+//   /live/{stream}/{rendition}/media.m3u8              media playlist, with delivery directives
+//   /live/{stream}/{rendition}/{epoch}/init.mp4
+//   /live/{stream}/{rendition}/{epoch}/{msn}.m4s       segment
+//   /live/{stream}/{rendition}/{epoch}/{msn}.{part}.m4s
+//
+// What exists is answered at once, what is promised is held, the rest is refused in words.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "api/cors.h"
+#include "api/held_requests.h"
+#include "hls/presentation.h"
+#include "http/http.h"
+#include "net/event_loop.h"
+#include "stream/registry.h"
+
+namespace mirror::api {
+
+class LiveRoutes {
+ public:
+  // All of them outlive this and belong to the same loop.
+  LiveRoutes(const stream::Registry& registry, const Cors& cors, HeldRequests& held,
+             const net::EventLoop& loop);
+
+  // `rest` is the path after "/live/". GET and HEAD only.
+  void handle(std::string_view rest, const http::Request& request, http::Exchange& exchange);
+
+ private:
+  struct Target;  // one found rendition, with the request's own response headers
+
+  void multivariant(const std::shared_ptr<stream::Stream>& stream, const http::Request& request,
+                    http::Exchange& exchange);
+  void media_playlist(const Target& target, const http::Request& request, http::Exchange& exchange);
+  void media(const Target& target, std::string_view name, http::Exchange& exchange);
+
+  const stream::Registry& registry_;
+  const Cors& cors_;
+  HeldRequests& held_;
+  const net::EventLoop& loop_;
+};
+
+}  // namespace mirror::api

@@ -1,0 +1,127 @@
+#include "api/status_routes.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <variant>
+
+namespace mirror::api {
+namespace {
+
+// Keys in the order they are written here, which is the order people read them in.
+using Json = nlohmann::ordered_json;
+
+Json to_json(const media::Track& track) {
+  return {
+      {"id", track.id},
+      {"codec", track.description.empty() ? std::string(name_of(track.codec)) : track.description},
+      {"supported", track.codec != media::Codec::kUnsupported},
+      {"language", track.language}};
+}
+
+Json source_json(const stream::StreamStatus& status) {
+  Json tracks = Json::array();
+  for (const auto& track : status.tracks) tracks.push_back(to_json(track));
+  const auto& transport = status.transport;
+  return {{"protocol", status.protocol},
+          {"remote", status.remote},
+          {"tracks", std::move(tracks)},
+          {"bitrate_bps", std::llround(status.source_bitrate_bps)},
+          {"rtt_ms", transport.rtt_ms},
+          {"latency_ms", transport.latency_ms},
+          {"packets", transport.packets},
+          {"packets_lost", transport.packets_lost},
+          {"packets_retransmitted", transport.packets_retransmitted},
+          {"packets_dropped", transport.packets_dropped}};
+}
+
+Json counters_json(const stream::StreamStatus& status) {
+  return {{"access_units", status.demux.access_units},
+          {"damaged_access_units", status.demux.damaged_access_units},
+          {"continuity_errors", status.demux.continuity_errors},
+          {"sync_losses", status.demux.sync_losses},
+          {"queue_dropped_units", status.queue_dropped_units},
+          {"decode_errors", status.video.decode_errors + status.audio.decode_errors},
+          {"pictures_decoded", status.video.pictures_decoded},
+          {"slots_duplicated", status.video.slots_duplicated},
+          {"pictures_dropped", status.video.pictures_dropped},
+          {"discontinuities", status.video.discontinuities}};
+}
+
+Json rendition_json(const hls::Presentation::Rendition& rendition) {
+  Json json = {{"name", rendition.name}};
+  if (const auto* video = std::get_if<media::VideoDescription>(&rendition.track)) {
+    json["width"] = video->width;
+    json["height"] = video->height;
+    json["frame_rate"] = video->frame_rate.hz();
+  } else if (const auto* audio = std::get_if<media::AudioDescription>(&rendition.track)) {
+    json["sample_rate"] = audio->sample_rate;
+    json["channels"] = audio->channels;
+    json["language"] = audio->language;
+  }
+  return json;
+}
+
+Json optional_ms(const std::optional<double>& delay) {
+  return delay ? Json(std::round(*delay * 10) / 10) : Json(nullptr);
+}
+
+Json to_json(const stream::Stream& stream) {
+  const auto status = stream.status();
+  Json json = {{"key", stream.key().text()},
+               {"state", name_of(status->state)},
+               {"since", iso8601(status->since)},
+               {"error", status->error.empty() ? Json(nullptr) : Json(status->error)},
+               {"source", source_json(*status)}};
+  Json renditions = Json::array();
+  if (const auto presentation = stream.presentation()) {
+    for (const auto& rendition : presentation->renditions()) {
+      renditions.push_back(rendition_json(rendition));
+    }
+    json["epoch"] = presentation->epoch();
+    json["playlist"] = fmt::format("/live/{}/index.m3u8", stream.key().text());
+  } else {
+    json["epoch"] = nullptr;
+    json["playlist"] = nullptr;
+  }
+  json["renditions"] = std::move(renditions);
+  json["publish_delay_ms"] = optional_ms(status->publish_delay_ms);
+  json["latency_ms"] = optional_ms(status->capture_delay_ms);
+  json["counters"] = counters_json(*status);
+  return json;
+}
+
+// A remote's name or a language code is the source's to choose: what is no UTF-8 is replaced.
+std::string dump(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string iso8601(WallTime time) {
+  const auto ms = std::chrono::floor<std::chrono::milliseconds>(time);
+  const auto day = std::chrono::floor<std::chrono::days>(ms);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(ms - day);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                     clock.hours().count(), clock.minutes().count(), clock.seconds().count(),
+                     clock.subseconds().count());
+}
+
+std::string streams_json(const stream::Registry& registry, WallTime now) {
+  Json streams = Json::array();
+  for (const auto& [key, stream] : *registry.streams()) streams.push_back(to_json(*stream));
+  return dump({{"now", iso8601(now)}, {"streams", std::move(streams)}});
+}
+
+std::string stream_json(const stream::Registry& registry, std::string_view key, WallTime now) {
+  const auto stream = registry.find(key);
+  if (!stream) return {};
+  Json json = {{"now", iso8601(now)}};
+  json.update(to_json(*stream));
+  return dump(json);
+}
+
+}  // namespace mirror::api

@@ -1,0 +1,357 @@
+#include "app/config.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <system_error>
+
+#include "app/config_keys.h"
+#include "app/config_yaml.h"
+#include "base/result.h"
+
+// The environment of the process, as exec left it (POSIX environ(7)).
+extern "C" char** environ;
+
+namespace mirror::app {
+namespace {
+
+constexpr std::string_view kPrefix = "MIRROR_";
+
+std::string in_words(int error) { return std::generic_category().message(error); }
+
+Result<std::string> read_file(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fail("cannot be opened: {}", in_words(errno));
+  std::string text(kConfigFileBytesMax + 1, '\0');
+  std::size_t size = 0;
+  ssize_t got = 0;
+  while (size < text.size() && (got = ::read(fd, text.data() + size, text.size() - size)) > 0) {
+    size += static_cast<std::size_t>(got);
+  }
+  const int error = errno;
+  ::close(fd);
+  if (got < 0) return fail("cannot be read: {}", in_words(error));
+  if (size > kConfigFileBytesMax) return fail("is larger than {} bytes", kConfigFileBytesMax);
+  text.resize(size);
+  return text;
+}
+
+std::string hint(const std::string& candidate) {
+  return candidate.empty() ? std::string() : fmt::format("; did you mean {}?", candidate);
+}
+
+// One load: collects faults, and remembers who set what, so that a fault which takes two keys to
+// see can still name a place.
+class Loader {
+ public:
+  void read_yaml(const std::string& name, std::string_view text) {
+    name_ = name;
+    const YamlDocument document = parse_yaml(text);
+    for (const YamlProblem& problem : document.problems) add(problem.place, "", problem.what);
+    switch (document.root.kind) {
+      case YamlNode::Kind::kNull:
+        break;  // nothing but comments
+      case YamlNode::Kind::kMap:
+        read_map(document.root, "");
+        break;
+      default:
+        add(document.root.place, "", "is not a map of keys and values");
+    }
+  }
+
+  void read_environment(const std::map<std::string, std::string>& variables) {
+    for (auto at = variables.lower_bound(std::string(kPrefix));
+         at != variables.end() && at->first.starts_with(kPrefix); ++at) {
+      read_variable(at->first, at->second);
+    }
+  }
+
+  void check_together() {
+    const auto& https = config_.https;
+    if (https.certificate.empty() != https.key.empty()) {
+      const bool has_key = https.certificate.empty();
+      add_for(has_key ? "https.key" : "https.certificate",
+              fmt::format("is set, but {} is not; set both or none",
+                          has_key ? "https.certificate" : "https.key"));
+    }
+    const auto& http = config_.http;
+    const bool overlap =
+        http.address == https.address || http.address == "*" || https.address == "*";
+    if (http.enabled && http.port == https.port && overlap) {
+      add_for(set_by_.contains("http.port") ? "http.port" : "https.port",
+              fmt::format("{} is the port of both http and https", http.port));
+    }
+  }
+
+  void fail_file(const std::string& name, std::string what) {
+    faults_.push_back({name, "", std::move(what)});
+  }
+
+  std::expected<Config, std::vector<Fault>> finish(const Surroundings& surroundings) {
+    check_together();
+    if (config_.state_dir.empty()) set_state_dir(surroundings);
+    if (!faults_.empty()) return std::unexpected(std::move(faults_));
+    return std::move(config_);
+  }
+
+ private:
+  void read_map(const YamlNode& map, std::string_view section) {
+    std::map<std::string, YamlPlace> seen;
+    for (std::size_t i = 0; i + 1 < map.children.size(); i += 2) {
+      const YamlNode& key = map.children[i];
+      if (key.kind != YamlNode::Kind::kScalar) {
+        add(key.place, section, "a key must be a word");
+        continue;
+      }
+      const std::string path =
+          section.empty() ? key.scalar : fmt::format("{}.{}", section, key.scalar);
+      const auto [first, is_new] = seen.emplace(key.scalar, key.place);
+      if (!is_new) {
+        add(key.place, path, fmt::format("duplicate key, first on line {}", first->second.line));
+        continue;
+      }
+      read_entry(path, key, map.children[i + 1], section);
+    }
+  }
+
+  void read_entry(const std::string& path, const YamlNode& name, const YamlNode& value,
+                  std::string_view section) {
+    // A dot in a key would name a path that the file does not have: "srt.port: 1" at the top.
+    const bool is_plain_name = name.scalar.find('.') == std::string::npos;
+    const Key* key = is_plain_name ? find_key(path) : nullptr;
+    if (key != nullptr) {
+      // An empty value has no place of its own: the parser is already past it.
+      read_value(*key, value, value.kind == YamlNode::Kind::kNull ? name.place : value.place);
+    } else if (section.empty() && is_section(path)) {
+      read_section(path, value);
+    } else {
+      add(name.place, path, "unknown key" + hint(suggestion(name.scalar, section)));
+    }
+  }
+
+  void read_section(const std::string& path, const YamlNode& value) {
+    if (value.kind == YamlNode::Kind::kNull) return;  // all its keys are commented out
+    if (value.kind != YamlNode::Kind::kMap) {
+      add(value.place, path, "must be a map of keys and values");
+      return;
+    }
+    read_map(value, path);
+  }
+
+  void read_value(const Key& key, const YamlNode& value, YamlPlace place) {
+    const auto* list = std::get_if<ListKey>(&key.kind);
+    const bool is_text = std::holds_alternative<TextKey>(key.kind);
+    Status status;
+    if (value.kind == YamlNode::Kind::kNull) {
+      status = fail("has no value; expected {}", expectation(key));
+    } else if (list != nullptr && value.kind == YamlNode::Kind::kList) {
+      status = read_list(*list, value);
+    } else if (list != nullptr || value.kind != YamlNode::Kind::kScalar) {
+      status = fail("wrong type: expected {}", expectation(key));
+    } else if (!is_text && value.style == YamlNode::Style::kQuoted &&
+               !std::holds_alternative<ChoiceKey>(key.kind)) {
+      status = fail("wrong type: a text in quotes, expected {}", expectation(key));
+    } else {
+      status = set_from_text(config_, key, value.scalar);
+    }
+    if (!status) {
+      // Of a secret not even the wrong value is repeated; its check does not quote it.
+      add(place, key.path, status.error().message);
+      return;
+    }
+    set_by_[std::string(key.path)] = where(place);
+  }
+
+  Status read_list(const ListKey& key, const YamlNode& value) {
+    std::vector<std::string> items;
+    for (const YamlNode& item : value.children) {
+      if (item.kind != YamlNode::Kind::kScalar) return fail("wrong type: expected a list of texts");
+      items.push_back(item.scalar);
+    }
+    return set_list(config_, key, std::move(items));
+  }
+
+  void read_variable(const std::string& name, const std::string& value) {
+    const auto key = std::find_if(keys().begin(), keys().end(),
+                                  [&](const Key& k) { return k.variable() == name; });
+    if (key == keys().end()) {
+      std::vector<std::string> names;
+      for (const Key& known : keys()) names.push_back(known.variable());
+      faults_.push_back({"environment", name, "unknown variable" + hint(nearest(name, names))});
+      return;
+    }
+    if (auto status = set_from_text(config_, *key, value); !status) {
+      faults_.push_back({"environment", name, status.error().message});
+      return;
+    }
+    set_by_[std::string(key->path)] = "environment";
+  }
+
+  // What an unknown key was meant to be: a neighbour that looks like it, or the same word
+  // elsewhere.
+  static std::string suggestion(const std::string& word, std::string_view section) {
+    std::vector<std::string> neighbours;
+    for (const Key& key : keys()) {
+      if (key.section() == section) neighbours.emplace_back(key.name());
+      if (section.empty() && !key.section().empty()) neighbours.emplace_back(key.section());
+      if (section.empty()) neighbours.emplace_back(key.path);
+    }
+    if (std::string near = nearest(word, neighbours); !near.empty()) {
+      const bool is_dotted_path = section.empty() && near.find('.') != std::string::npos;
+      return is_dotted_path ? near.replace(near.find('.'), 1, ": ") : near;
+    }
+    for (const Key& key : keys()) {
+      if (key.name() == word) return std::string(key.path);
+    }
+    return {};
+  }
+
+  // $STATE_DIRECTORY is systemd's (StateDirectory=, systemd.exec(5)), a list separated by colons;
+  // the rest follows the XDG Base Directory Specification.
+  void set_state_dir(const Surroundings& surroundings) {
+    const auto variable = [&](const char* name) -> std::string {
+      const auto found = surroundings.variables.find(name);
+      return found == surroundings.variables.end() ? "" : found->second;
+    };
+    if (const std::string dirs = variable("STATE_DIRECTORY"); !dirs.empty()) {
+      config_.state_dir = dirs.substr(0, dirs.find(':'));
+    } else if (surroundings.is_root) {
+      config_.state_dir = "/var/lib/mirror";
+    } else if (const std::string state = variable("XDG_STATE_HOME"); state.starts_with('/')) {
+      config_.state_dir = state + "/mirror";
+    } else if (const std::string home = variable("HOME"); !home.empty()) {
+      config_.state_dir = home + "/.local/state/mirror";
+    } else {
+      faults_.push_back({"environment", "state_dir", "has no default, as HOME is not set; set it"});
+    }
+  }
+
+  std::string where(YamlPlace place) const {
+    return fmt::format("{}:{}:{}", name_, place.line, place.column);
+  }
+  void add(YamlPlace place, std::string_view path, std::string what) {
+    faults_.push_back({where(place), std::string(path), std::move(what)});
+  }
+  void add_for(const std::string& path, std::string what) {
+    const auto by = set_by_.find(path);
+    faults_.push_back(
+        {by == set_by_.end() ? "defaults" : by->second,
+         by != set_by_.end() && by->second == "environment" ? find_key(path)->variable() : path,
+         std::move(what)});
+  }
+
+  Config config_;
+  std::string name_;
+  std::map<std::string, std::string> set_by_;  // path → the place, or "environment"
+  std::vector<Fault> faults_;
+};
+
+// Breaks `text` into comment lines that fit the width of the source.
+void append_comment(std::string& out, std::string_view indent, std::string_view text) {
+  constexpr std::size_t kWidth = 100;
+  const std::size_t room = kWidth - indent.size() - 2;
+  while (!text.empty()) {
+    std::size_t size = text.size();
+    if (size > room) {
+      size = text.rfind(' ', room);
+      if (size == std::string_view::npos || size == 0) size = room;
+    }
+    out += fmt::format("{}# {}\n", indent, text.substr(0, size));
+    text.remove_prefix(std::min(text.size(), size + 1));
+  }
+}
+
+void append_key(std::string& out, const Config& config, const Key& key) {
+  const std::string_view indent = key.section().empty() ? "" : "  ";
+  const bool has_range = !std::holds_alternative<TextKey>(key.kind) &&
+                         !std::holds_alternative<ListKey>(key.kind) &&
+                         !std::holds_alternative<BoolKey>(key.kind);
+  std::string help(key.help);
+  if (has_range) {
+    std::string range = expectation(key);
+    range.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(range.front())));
+    help += fmt::format("{}{}.", help.empty() ? "" : " ", range);
+  }
+  append_comment(out, indent, help);
+  const std::string value = value_text(config, key);
+  const bool is_unset = value == "\"\"";
+  if (key.shown == Key::Shown::kNever && !is_unset) {
+    out += fmt::format("{}# {}: set, not shown\n", indent, key.name());
+  } else if (key.path == "state_dir" && is_unset) {
+    out += fmt::format("{}# {}: /var/lib/mirror\n", indent, key.name());
+  } else {
+    out += fmt::format("{}{}: {}\n", indent, key.name(), value);
+  }
+}
+
+}  // namespace
+
+int loops_for(const Config::Network& network, unsigned cores) {
+  constexpr int kAutomaticMax = 16;
+  if (network.loops > 0) return network.loops;
+  return std::clamp(static_cast<int>(cores / 2), 1, kAutomaticMax);
+}
+
+std::string Fault::text() const {
+  return path.empty() ? fmt::format("{}: {}", where, what)
+                      : fmt::format("{}: {}: {}", where, path, what);
+}
+
+Surroundings Surroundings::of_process() {
+  Surroundings surroundings;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    const std::size_t equals = text.find('=');
+    if (equals == std::string_view::npos) continue;
+    surroundings.variables.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  surroundings.is_root = ::geteuid() == 0;
+  return surroundings;
+}
+
+std::expected<Config, std::vector<Fault>> load(const std::optional<std::string>& file,
+                                               const Surroundings& surroundings) {
+  Loader loader;
+  if (file) {
+    if (const auto text = read_file(*file)) {
+      loader.read_yaml(*file, *text);
+    } else {
+      loader.fail_file(*file, text.error().message);
+    }
+  }
+  loader.read_environment(surroundings.variables);
+  return loader.finish(surroundings);
+}
+
+std::expected<Config, std::vector<Fault>> load_text(const std::string& name, std::string_view text,
+                                                    const Surroundings& surroundings) {
+  Loader loader;
+  if (text.size() > kConfigFileBytesMax) {
+    loader.fail_file(name, fmt::format("is larger than {} bytes", kConfigFileBytesMax));
+  } else {
+    loader.read_yaml(name, text);
+  }
+  loader.read_environment(surroundings.variables);
+  return loader.finish(surroundings);
+}
+
+std::string render(const Config& config) {
+  std::string out =
+      "# Mirror's configuration. Every key may be left out. A variable of the environment "
+      "overrides\n"
+      "# its key: MIRROR_SRT_PORT for srt.port. `mirror check -c FILE` finds mistakes.\n";
+  std::string_view section;
+  for (const Key& key : keys()) {
+    if (key.section() != section || section.empty()) out += '\n';
+    if (key.section() != section) out += fmt::format("{}:\n", key.section());
+    section = key.section();
+    append_key(out, config, key);
+  }
+  return out;
+}
+
+}  // namespace mirror::app

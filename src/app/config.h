@@ -1,0 +1,121 @@
+// Config: everything that an operator can set, as plain values.
+//
+// Made once at start by load(), then read-only and passed by parts to whoever needs them. A default
+// constructed Config is what Mirror runs with when nobody says anything, save `state_dir`, which
+// depends on who runs it. The table of keys in config_keys.cc gives each value its name, range and
+// help; the reader, the environment, `mirror config` and configs/mirror.yaml all come from it.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/log.h"
+
+namespace mirror::app {
+
+struct Config {
+  std::string state_dir;  // filled in by load(); never empty afterwards
+
+  struct Log {
+    LogLevel level = LogLevel::kInfo;
+    LogFormat format = LogFormat::kReadable;
+  } log;
+
+  struct Srt {
+    std::string address = "*";  // "*": every address of both families
+    std::uint16_t port = 6000;
+    std::chrono::milliseconds latency{120};
+    std::string passphrase;  // empty: no encryption asked for
+    int max_publishers = 64;
+    std::chrono::milliseconds peer_idle_timeout{5000};
+  } srt;
+
+  struct Https {
+    std::string address = "*";
+    std::uint16_t port = 8443;
+    std::string certificate;  // PEM files; both or none
+    std::string key;
+  } https;
+
+  struct Http {
+    bool enabled = true;
+    std::string address = "127.0.0.1";
+    std::uint16_t port = 8080;
+  } http;
+
+  struct Network {
+    int loops = 0;  // 0: loops_for() decides
+    std::size_t connections_per_loop_max = 10'000;
+    std::chrono::milliseconds idle_timeout{60'000};
+    std::chrono::milliseconds header_timeout{10'000};
+  } network;
+
+  struct Cors {
+    std::vector<std::string> allow_origins{"*"};
+  } cors;
+
+  struct Transcode {
+    std::uint16_t width = 640;
+    std::uint16_t height = 360;
+    std::uint32_t video_bitrate_bps = 400'000;
+    std::uint32_t audio_bitrate_bps = 64'000;
+    double frame_rate_max = 30;
+    std::string preset = "superfast";
+    int decode_threads = 1;
+    std::size_t queue_frames = 240;
+    std::size_t queue_bytes = 32'000'000;
+  } transcode;
+
+  struct Hls {
+    std::chrono::seconds window{30};
+    std::chrono::seconds reconnect_hold{60};
+  } hls;
+
+  struct Streams {
+    int max = 25;
+  } streams;
+};
+
+// The number of network loops for a machine with `cores` processors.
+int loops_for(const Config::Network& network, unsigned cores);
+
+// One thing wrong with what an operator wrote.
+struct Fault {
+  std::string where;  // "mirror.yaml:3:9", "environment", or the file's name alone
+  std::string path;   // "srt.port", "MIRROR_SRT_PORT"; empty where no key is concerned
+  std::string what;
+
+  std::string text() const;  // "where: path: what"
+};
+
+// What else than the file has a say. A value, so that tests need no real environment.
+struct Surroundings {
+  std::map<std::string, std::string> variables;
+  bool is_root = false;
+
+  static Surroundings of_process();
+};
+
+inline constexpr std::size_t kConfigFileBytesMax = 64 * 1024;
+
+// Defaults, then `file` if there is one, then MIRROR_… variables. Every fault of every source is
+// reported in one run; there is a Config only when there is none. The YAML is read strictly: one
+// document, no anchors or aliases, no tags, no key twice.
+std::expected<Config, std::vector<Fault>> load(const std::optional<std::string>& file,
+                                               const Surroundings& surroundings);
+
+// The same with the text at hand; `name` stands for the file in faults.
+std::expected<Config, std::vector<Fault>> load_text(const std::string& name, std::string_view text,
+                                                    const Surroundings& surroundings);
+
+// `config` as a commented YAML file that load() takes back. A passphrase is not shown.
+std::string render(const Config& config);
+
+}  // namespace mirror::app

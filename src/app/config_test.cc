@@ -1,0 +1,300 @@
+#include "app/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "app/config_keys.h"
+
+namespace mirror::app {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using namespace std::chrono_literals;
+
+const Surroundings kRoot{.variables = {}, .is_root = true};
+
+std::vector<std::string> texts(const std::vector<Fault>& faults) {
+  std::vector<std::string> out;
+  for (const Fault& fault : faults) out.push_back(fault.text());
+  return out;
+}
+
+std::vector<std::string> faults_of(std::string_view yaml,
+                                   const Surroundings& surroundings = kRoot) {
+  const auto loaded = load_text("m.yaml", yaml, surroundings);
+  return loaded ? std::vector<std::string>{} : texts(loaded.error());
+}
+
+Config config_of(std::string_view yaml, const Surroundings& surroundings = kRoot) {
+  auto loaded = load_text("m.yaml", yaml, surroundings);
+  if (!loaded) {
+    ADD_FAILURE() << ::testing::PrintToString(texts(loaded.error()));
+    return {};
+  }
+  return std::move(*loaded);
+}
+
+TEST(Config, NeedsNothing) {
+  const auto config = load(std::nullopt, kRoot);
+  ASSERT_TRUE(config.has_value());
+  EXPECT_EQ(config->srt.port, 6000);
+  EXPECT_EQ(config->https.port, 8443);
+  EXPECT_EQ(config->http.address, "127.0.0.1");
+  EXPECT_EQ(config->transcode.video_bitrate_bps, 400'000u);
+  EXPECT_EQ(config->state_dir, "/var/lib/mirror");
+  EXPECT_EQ(config_of("").srt.port, 6000);
+  EXPECT_EQ(config_of("# nothing\n---\n").srt.port, 6000);
+}
+
+TEST(Config, ReadsEveryKindOfValue) {
+  const Config config = config_of(R"(
+log: { level: debug, format: json }
+srt:
+  port: 7000
+  latency_ms: 300
+  passphrase: "correct horse"
+https: { address: "::1", certificate: a.pem, key: a.key }
+http: { enabled: false }
+cors:
+  allow_origins: [https://a.example, "http://localhost:3000"]
+transcode: { video_bitrate: 600k, audio_bitrate: 96000, frame_rate_max: 29.97, preset: veryfast }
+hls: { window_seconds: 12 }
+state_dir: /tmp/mirror
+)");
+  EXPECT_EQ(config.log.level, LogLevel::kDebug);
+  EXPECT_EQ(config.log.format, LogFormat::kJson);
+  EXPECT_EQ(config.srt.port, 7000);
+  EXPECT_EQ(config.srt.latency, 300ms);
+  EXPECT_EQ(config.srt.passphrase, "correct horse");
+  EXPECT_EQ(config.https.address, "::1");
+  EXPECT_FALSE(config.http.enabled);
+  EXPECT_THAT(config.cors.allow_origins, ElementsAre("https://a.example", "http://localhost:3000"));
+  EXPECT_EQ(config.transcode.video_bitrate_bps, 600'000u);
+  EXPECT_EQ(config.transcode.audio_bitrate_bps, 96'000u);
+  EXPECT_EQ(config.transcode.frame_rate_max, 29.97);
+  EXPECT_EQ(config.transcode.preset, "veryfast");
+  EXPECT_EQ(config.hls.window, 12s);
+  EXPECT_EQ(config.state_dir, "/tmp/mirror");
+  EXPECT_EQ(config.srt.max_publishers, 64);
+}
+
+struct BadFile {
+  std::string_view yaml;
+  std::vector<std::string> faults;
+};
+
+TEST(Config, SaysWhereAndWhatIsWrong) {
+  const std::vector<BadFile> cases{
+      // Unknown keys.
+      {"srt:\n  prot: 1\n", {"m.yaml:2:3: srt.prot: unknown key; did you mean port?"}},
+      {"str:\n  port: 1\n", {"m.yaml:1:1: str: unknown key; did you mean srt?"}},
+      {"srt.port: 1\n", {"m.yaml:1:1: srt.port: unknown key; did you mean srt: port?"}},
+      {"srt:\n  preset: fast\n",
+       {"m.yaml:2:3: srt.preset: unknown key; did you mean transcode.preset?"}},
+      {"quite_something_else: 1\n", {"m.yaml:1:1: quite_something_else: unknown key"}},
+      {"srt:\n  port:\n    x: 1\n",
+       {"m.yaml:3:5: srt.port: wrong type: expected an integer from 1 to 65535"}},
+      // Wrong types.
+      {"srt:\n  port: six\n", {"m.yaml:2:9: srt.port: \"six\" is not an integer"}},
+      {"srt:\n  port: 6000.5\n", {"m.yaml:2:9: srt.port: \"6000.5\" is not an integer"}},
+      {"srt:\n  port: '6000'\n",
+       {"m.yaml:2:9: srt.port: wrong type: a text in quotes, expected an integer from 1 to 65535"}},
+      {"srt:\n  port: 6k\n", {"m.yaml:2:9: srt.port: \"6k\" is not an integer"}},
+      {"srt:\n  port:\n",
+       {"m.yaml:2:3: srt.port: has no value; expected an integer from 1 to 65535"}},
+      {"srt: 6000\n", {"m.yaml:1:6: srt: must be a map of keys and values"}},
+      {"http:\n  enabled: yes\n", {"m.yaml:2:12: http.enabled: \"yes\" is not true or false"}},
+      {"cors:\n  allow_origins: '*'\n",
+       {"m.yaml:2:18: cors.allow_origins: wrong type: expected a list of texts"}},
+      {"cors:\n  allow_origins: [[x]]\n",
+       {"m.yaml:2:18: cors.allow_origins: wrong type: expected a list of texts"}},
+      {"transcode:\n  frame_rate_max: nan\n",
+       {"m.yaml:2:19: transcode.frame_rate_max: \"nan\" is not a number"}},
+      {"- srt\n", {"m.yaml:1:1: is not a map of keys and values"}},
+      {"[1, 2]: 3\n", {"m.yaml:1:1: a key must be a word"}},
+      // Out of range.
+      {"srt:\n  port: 65536\n", {"m.yaml:2:9: srt.port: 65536 is out of range: 1 to 65535"}},
+      {"srt:\n  port: -1\n", {"m.yaml:2:9: srt.port: -1 is out of range: 1 to 65535"}},
+      {"srt:\n  port: 99999999999999999999\n",
+       {"m.yaml:2:9: srt.port: \"99999999999999999999\" is not an integer"}},
+      {"srt:\n  passphrase: short\n",
+       {"m.yaml:2:15: srt.passphrase: has 5 characters; a passphrase has 10 to 79, or none for no "
+        "encryption"}},
+      {"srt:\n  address: localhost\n",
+       {"m.yaml:2:12: srt.address: \"localhost\" is neither an IPv4 or IPv6 address nor \"*\""}},
+      {"transcode:\n  width: 641\n", {"m.yaml:2:10: transcode.width: 641 is not a multiple of 2"}},
+      {"transcode:\n  video_bitrate: 1k\n",
+       {"m.yaml:2:18: transcode.video_bitrate: 1k is out of range: 50000 to 20000000"}},
+      {"log:\n  level: loud\n",
+       {"m.yaml:2:10: log.level: \"loud\" is not one of debug, info, warning, error"}},
+      {"cors:\n  allow_origins: [example.org]\n",
+       {"m.yaml:2:18: cors.allow_origins: \"example.org\" is not an origin such as "
+        "https://example.org or http://localhost:3000"}},
+      {"state_dir: ''\n", {"m.yaml:1:12: state_dir: is empty; leave it out to get the default"}},
+      // Twice.
+      {"srt:\n  port: 1\n  port: 2\n", {"m.yaml:3:3: srt.port: duplicate key, first on line 2"}},
+      {"srt: {}\nhttp: {}\nsrt: {}\n", {"m.yaml:3:1: srt: duplicate key, first on line 1"}},
+      // YAML.
+      {"srt:\n  port: [1\n", {"m.yaml:3:1: syntax error: end of sequence flow not found"}},
+      {"srt:\n\tport: 1\n",
+       {"m.yaml:2:1: syntax error: a tab in the indentation; YAML wants spaces"}},
+      {"a: &x 1\nb: *x\n",
+       {"m.yaml:1:4: anchors are not accepted", "m.yaml:2:4: aliases are not accepted",
+        "m.yaml:1:1: a: unknown key", "m.yaml:2:1: b: unknown key"}},
+      {"srt:\n  port: !!int 1\n", {"m.yaml:2:9: tags are not accepted"}},
+      {"srt: {}\n---\nsrt: {}\n", {"m.yaml:2:1: a second document begins here"}},
+      // What takes two keys to see.
+      {"https:\n  certificate: a.pem\n",
+       {"m.yaml:2:16: https.certificate: is set, but https.key is not; set both or none"}},
+      {"http:\n  port: 8443\n", {"m.yaml:2:9: http.port: 8443 is the port of both http and https"}},
+      // All at once.
+      {"srt:\n  port: 0\n  prot: 1\nlog:\n  level: loud\n  format: xml\n",
+       {"m.yaml:2:9: srt.port: 0 is out of range: 1 to 65535",
+        "m.yaml:3:3: srt.prot: unknown key; did you mean port?",
+        "m.yaml:5:10: log.level: \"loud\" is not one of debug, info, warning, error",
+        "m.yaml:6:11: log.format: \"xml\" is not one of readable, json"}},
+  };
+  for (const BadFile& bad : cases) {
+    EXPECT_EQ(faults_of(bad.yaml), bad.faults) << bad.yaml;
+  }
+}
+
+TEST(Config, RefusesWhatIsMadeToHurt) {
+  EXPECT_THAT(faults_of(std::string(kConfigFileBytesMax + 1, '#')),
+              ElementsAre("m.yaml: is larger than 65536 bytes"));
+  EXPECT_THAT(faults_of(std::string(60'000, '[')), ElementsAre(HasSubstr("syntax error")));
+  EXPECT_THAT(faults_of(std::string(60'000, '{')), ElementsAre(HasSubstr("syntax error")));
+  // "Billion laughs": with aliases refused it is as small as it looks.
+  std::string laughs = "a0: &a0 [x, x]\n";
+  for (int i = 1; i < 30; ++i) {
+    laughs += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [*a" +
+              std::to_string(i - 1) + ", *a" + std::to_string(i - 1) + "]\n";
+  }
+  EXPECT_FALSE(faults_of(laughs).empty());
+  EXPECT_FALSE(faults_of(std::string("\0\xff\xfe: \x01", 6)).empty());
+}
+
+TEST(Config, NamesAFileThatCannotBeRead) {
+  const auto missing = load("/nowhere/mirror.yaml", kRoot);
+  ASSERT_FALSE(missing.has_value());
+  EXPECT_THAT(texts(missing.error()),
+              ElementsAre("/nowhere/mirror.yaml: cannot be opened: No such file or directory"));
+  const auto folder = load("/", kRoot);
+  ASSERT_FALSE(folder.has_value());
+  EXPECT_THAT(texts(folder.error()), ElementsAre("/: cannot be read: Is a directory"));
+}
+
+TEST(Config, TheEnvironmentOverridesTheFile) {
+  const Surroundings surroundings{
+      .variables = {{"MIRROR_SRT_PORT", "7001"},
+                    {"MIRROR_HTTP_ENABLED", "false"},
+                    {"MIRROR_TRANSCODE_VIDEO_BITRATE", "1M"},
+                    {"MIRROR_CORS_ALLOW_ORIGINS", "https://a, http://b"},
+                    {"MIRROR_STATE_DIR", "/x"},
+                    {"PATH", "/bin"}},
+      .is_root = true};
+  const Config config = config_of("srt: { port: 7000, latency_ms: 200 }", surroundings);
+  EXPECT_EQ(config.srt.port, 7001);
+  EXPECT_EQ(config.srt.latency, 200ms);
+  EXPECT_FALSE(config.http.enabled);
+  EXPECT_EQ(config.transcode.video_bitrate_bps, 1'000'000u);
+  EXPECT_THAT(config.cors.allow_origins, ElementsAre("https://a", "http://b"));
+  EXPECT_EQ(config.state_dir, "/x");
+}
+
+TEST(Config, SaysWhatIsWrongInTheEnvironment) {
+  const Surroundings surroundings{.variables = {{"MIRROR_HTTPS_KEY", "k.pem"},
+                                                {"MIRROR_SRT_PORT", "x"},
+                                                {"MIRROR_SRT_PRT", "1"},
+                                                {"MIRROR_UTTERLY_STRANGE", "1"}},
+                                  .is_root = true};
+  EXPECT_THAT(
+      faults_of("srt:\n  prot: 1\n", surroundings),
+      ElementsAre(
+          "m.yaml:2:3: srt.prot: unknown key; did you mean port?",
+          "environment: MIRROR_SRT_PORT: \"x\" is not an integer",
+          "environment: MIRROR_SRT_PRT: unknown variable; did you mean MIRROR_SRT_PORT?",
+          "environment: MIRROR_UTTERLY_STRANGE: unknown variable",
+          "environment: MIRROR_HTTPS_KEY: is set, but https.certificate is not; set both or none"));
+}
+
+TEST(Config, FindsAStateDirectory) {
+  const auto dir = [](std::map<std::string, std::string> variables, bool is_root) {
+    return config_of("", {.variables = std::move(variables), .is_root = is_root}).state_dir;
+  };
+  EXPECT_EQ(dir({{"STATE_DIRECTORY", "/var/lib/a:/var/lib/b"}, {"HOME", "/h"}}, true),
+            "/var/lib/a");
+  EXPECT_EQ(dir({{"HOME", "/root"}}, true), "/var/lib/mirror");
+  EXPECT_EQ(dir({{"HOME", "/home/u"}, {"XDG_STATE_HOME", "/s"}}, false), "/s/mirror");
+  // The XDG specification: a relative path is to be ignored.
+  EXPECT_EQ(dir({{"HOME", "/home/u"}, {"XDG_STATE_HOME", "s"}}, false),
+            "/home/u/.local/state/mirror");
+  EXPECT_THAT(faults_of("", {}),
+              ElementsAre("environment: state_dir: has no default, as HOME is not set; set it"));
+}
+
+TEST(Config, WhatIsRenderedReadsBackTheSame) {
+  Config config = config_of(
+      "srt: { address: \"::\", port: 1234 }\ntranscode: { video_bitrate: 123456, frame_rate_max: "
+      "29.97 }\ncors: { allow_origins: [] }\nstate_dir: \"/a \\\"b\\\" \\\\ \\t ü\"\n");
+  const std::string text = render(config);
+  EXPECT_EQ(render(config_of(text)), text);
+  EXPECT_EQ(config_of(text).state_dir, "/a \"b\" \\ \t ü");
+}
+
+TEST(Config, NeverShowsAPassphrase) {
+  const std::string text = render(config_of("srt: { passphrase: correct horse }"));
+  EXPECT_THAT(text, Not(HasSubstr("horse")));
+  EXPECT_THAT(text, HasSubstr("  # passphrase: set, not shown\n"));
+}
+
+// Refresh with: MIRROR_GOLDEN=write build/dev/bin/app_test --gtest_filter='*ExampleFile*'
+TEST(Config, TheExampleFileIsWhatTheTableSays) {
+  const std::string path = MIRROR_SOURCE_DIR "/configs/mirror.yaml";
+  if (const char* golden = std::getenv("MIRROR_GOLDEN"); golden != nullptr) {
+    std::ofstream(path) << render(Config{});
+  }
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  EXPECT_EQ(text.str(), render(Config{}));
+  EXPECT_EQ(render(config_of(text.str())), render(config_of("")));
+}
+
+TEST(ConfigKeys, EveryDefaultIsWithinItsOwnRange) {
+  for (const Key& key : keys()) {
+    if (key.path == "state_dir" || std::holds_alternative<ListKey>(key.kind)) continue;
+    Config config;
+    std::string value = value_text(config, key);
+    if (std::holds_alternative<TextKey>(key.kind)) value = value.substr(1, value.size() - 2);
+    EXPECT_TRUE(set_from_text(config, key, value).has_value()) << key.path;
+  }
+}
+
+TEST(ConfigKeys, HaveNamesOfTheirOwn) {
+  std::set<std::string> paths;
+  std::set<std::string> variables;
+  for (const Key& key : keys()) {
+    EXPECT_TRUE(paths.insert(std::string(key.path)).second) << key.path;
+    EXPECT_TRUE(variables.insert(key.variable()).second) << key.path;
+  }
+}
+
+TEST(ConfigKeys, LoopsFollowTheMachine) {
+  EXPECT_EQ(loops_for({.loops = 0}, 0), 1);
+  EXPECT_EQ(loops_for({.loops = 0}, 2), 1);
+  EXPECT_EQ(loops_for({.loops = 0}, 12), 6);
+  EXPECT_EQ(loops_for({.loops = 0}, 128), 16);
+  EXPECT_EQ(loops_for({.loops = 3}, 128), 3);
+}
+
+}  // namespace
+}  // namespace mirror::app

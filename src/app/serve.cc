@@ -1,0 +1,230 @@
+#include "app/serve.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <ctime>
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "api/api.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/thread_name.h"
+#include "base/wake.h"
+#include "http/server.h"
+#include "ingest/srt_listener.h"
+#include "net/event_loop.h"
+#include "net/tls.h"
+#include "stream/registry.h"
+
+namespace mirror::app {
+namespace {
+
+using namespace std::chrono_literals;
+
+// SIGTERM to exit takes at most 10 s: so long for the last segments, so long for the viewers.
+constexpr auto kStreamsEnd = 4s;
+constexpr auto kViewersEnd = 4s;
+constexpr auto kSweepEvery = 1s;
+// What a viewer still fetches when everything has ended: the last parts of what was live.
+constexpr auto kAfterglow = 500ms;
+
+// Signals that end us, blocked in every thread and taken by await_end() on the main one.
+sigset_t ending_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+void block_signals() {
+  const sigset_t set = ending_signals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  signal(SIGPIPE, SIG_IGN);  // a peer that is gone is an error from write(2)
+}
+
+// Waits for a signal; calls `every_second` meanwhile.
+int await_end(const std::function<void()>& every_second) {
+  const sigset_t set = ending_signals();
+  const timespec period{std::chrono::duration_cast<std::chrono::seconds>(kSweepEvery).count(), 0};
+  while (true) {
+    const int number = sigtimedwait(&set, nullptr, &period);
+    if (number > 0) return number;
+    every_second();
+  }
+}
+
+// A name for this run that no earlier run had: milliseconds since 1970 in base 36.
+std::string epoch_of(WallTime now) {
+  auto value = std::chrono::floor<std::chrono::milliseconds>(now).time_since_epoch().count();
+  std::string text;
+  for (; value > 0; value /= 36)
+    text.insert(text.begin(), "0123456789abcdefghijklmnopqrstuvwxyz"[value % 36]);
+  return text;
+}
+
+stream::StreamSettings stream_settings(const Config& config) {
+  const auto& transcode = config.transcode;
+  return {.video = {.width = transcode.width,
+                    .height = transcode.height,
+                    .bitrate_bps = transcode.video_bitrate_bps,
+                    .frame_rate_max = transcode.frame_rate_max,
+                    .preset = transcode.preset,
+                    .decode_threads = transcode.decode_threads},
+          .audio = {.bitrate_bps = transcode.audio_bitrate_bps},
+          .window = config.hls.window,
+          .reconnect_hold = config.hls.reconnect_hold,
+          .queue_units_max = transcode.queue_frames,
+          .queue_bytes_max = transcode.queue_bytes};
+}
+
+ingest::SrtSettings srt_settings(const Config& config) {
+  return {.address = config.srt.address,
+          .port = config.srt.port,
+          .latency = config.srt.latency,
+          .passphrase = config.srt.passphrase,
+          .publishers_max = config.srt.max_publishers,
+          .peer_idle_timeout = config.srt.peer_idle_timeout};
+}
+
+http::Limits http_limits(const Config& config) {
+  return {.connections_per_loop_max = config.network.connections_per_loop_max,
+          .header_timeout = config.network.header_timeout,
+          .idle_timeout = config.network.idle_timeout};
+}
+
+Result<std::vector<http::Listen>> listens_of(const Config& config, WallTime now) {
+  auto tls = config.https.certificate.empty()
+                 ? net::TlsCredentials::load_or_generate(config.state_dir,
+                                                         net::TlsCredentials::local_names(), now)
+                 : net::TlsCredentials::load(config.https.certificate, config.https.key, now);
+  if (!tls) return std::unexpected(std::move(tls.error()));
+  std::vector<http::Listen> listens = {{config.https.address, config.https.port, *tls}};
+  if (config.http.enabled) listens.push_back({config.http.address, config.http.port, nullptr});
+  return listens;
+}
+
+// The loops' threads. Destruction stops and joins them.
+class LoopThreads {
+ public:
+  explicit LoopThreads(const std::vector<std::unique_ptr<net::EventLoop>>& loops) {
+    for (const auto& loop : loops) {
+      loops_.push_back(loop.get());
+      threads_.emplace_back([&loop = *loop] { loop.run(); });
+    }
+  }
+  ~LoopThreads() {
+    for (net::EventLoop* loop : loops_) loop->stop();
+    for (std::thread& thread : threads_) thread.join();
+  }
+  LoopThreads(const LoopThreads&) = delete;
+  LoopThreads& operator=(const LoopThreads&) = delete;
+
+ private:
+  std::vector<net::EventLoop*> loops_;
+  std::vector<std::thread> threads_;
+};
+
+void wait_until_ended(const stream::Registry& registry) {
+  const auto deadline = std::chrono::steady_clock::now() + kStreamsEnd;
+  while (!registry.all_ended() && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(10ms);
+  }
+}
+
+void drain(http::Server& server) {
+  auto drained = std::make_shared<std::promise<void>>();
+  auto done = drained->get_future();
+  server.drain([drained] { drained->set_value(); });
+  done.wait_for(kViewersEnd);
+}
+
+Status run(const Config& config, const Log& log) {
+  const SystemClock clock;
+  Metrics metrics;
+  metrics.gauge("mirror_start_time_seconds", "When this process started, in Unix time.")
+      .Set(static_cast<double>(std::time(nullptr)));
+
+  // Network side: one loop per thread, all of them woken by each publication.
+  std::vector<std::unique_ptr<net::EventLoop>> loops;
+  std::vector<net::EventLoop*> loop_list;
+  std::vector<Wakeable*> wakeables;
+  const int loop_count = loops_for(config.network, std::thread::hardware_concurrency());
+  for (int i = 0; i < loop_count; ++i) {
+    auto loop = net::EventLoop::create(fmt::format("net-{}", i));
+    if (!loop) return std::unexpected(std::move(loop.error()).within("network loop"));
+    loop_list.push_back(loop->get());
+    wakeables.push_back(loop->get());
+    loops.push_back(*std::move(loop));
+  }
+  const WakeList wake_list(wakeables);
+
+  // Media side: one thread per stream, made when a publisher comes.
+  const stream::StreamEnvironment stream_environment{wake_list, clock, metrics, log};
+  stream::Registry registry(static_cast<std::size_t>(config.streams.max),
+                            epoch_of(clock.now().wall), stream_settings(config),
+                            stream_environment);
+
+  // Viewers.
+  std::atomic<bool> draining{false};
+  const api::ApiSettings api_settings{.cors_allow_origins = config.cors.allow_origins};
+  const api::ApiEnvironment api_environment{registry, metrics, clock, draining};
+  auto listens = listens_of(config, clock.now().wall);
+  if (!listens) return std::unexpected(std::move(listens.error()));
+  auto server = http::Server::create(
+      loop_list, *listens, http_limits(config),
+      [&](net::EventLoop& loop) { return api::make_handler(loop, api_settings, api_environment); },
+      metrics, log);
+  if (!server) return std::unexpected(std::move(server.error()));
+  auto threads = std::make_unique<LoopThreads>(loops);
+
+  // Publishers.
+  auto srt = ingest::SrtListener::create(srt_settings(config), registry, log, metrics, clock);
+  if (!srt) return std::unexpected(std::move(srt.error()));
+
+  log.info("app", "serving",
+           {{"srt_port", config.srt.port},
+            {"https_port", config.https.port},
+            {"http_port", config.http.enabled ? config.http.port : 0},
+            {"loops", loop_count},
+            {"state_dir", config.state_dir}});
+  const int number = await_end([&] { registry.sweep(); });
+
+  // The way of the data, from its source: no more publishers, last segments, then the viewers.
+  log.info("app", "stopping", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});
+  draining.store(true, std::memory_order_release);
+  const bool had_streams = !registry.streams()->empty();
+  (*srt)->stop();
+  registry.stop_all();
+  wait_until_ended(registry);
+  if (had_streams) std::this_thread::sleep_for(kAfterglow);
+  drain(**server);
+  threads.reset();
+  log.info("app", "stopped");
+  return {};
+}
+
+}  // namespace
+
+int serve(const Config& config) {
+  block_signals();
+  const Log log(config.log.level, config.log.format);
+  if (const Status status = run(config, log); !status) {
+    log.error("app", status.error().message);
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace mirror::app

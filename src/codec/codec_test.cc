@@ -1,0 +1,163 @@
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "codec/annexb.h"
+#include "codec/audio_frame.h"
+#include "codec/codec_string.h"
+#include "codec/nal.h"
+#include "codec/rbsp.h"
+
+namespace mirror::codec {
+namespace {
+
+using ByteVector = std::vector<std::uint8_t>;
+using media::Codec;
+
+TEST(AnnexB, FindsUnitsBehindBothKindsOfStartCode) {
+  const ByteVector stream = {0xff, 0, 0, 0, 1, 0x67, 1, 0,    0, 1,
+                             0x68, 2, 0, 0, 0, 0,    1, 0x65, 0, 3};
+  AnnexBReader reader(stream);
+  const auto sps = reader.next();
+  ASSERT_TRUE(sps);
+  EXPECT_EQ(sps->offset, 1U);
+  EXPECT_EQ(ByteVector(sps->bytes.begin(), sps->bytes.end()), (ByteVector{0x67, 1}));
+  const auto pps = reader.next();
+  ASSERT_TRUE(pps);
+  EXPECT_EQ(pps->offset, 7U);
+  EXPECT_EQ(ByteVector(pps->bytes.begin(), pps->bytes.end()), (ByteVector{0x68, 2}));
+  const auto slice = reader.next();
+  ASSERT_TRUE(slice);
+  EXPECT_EQ(slice->bytes.size(), 3U);
+  EXPECT_FALSE(reader.next());
+}
+
+TEST(AnnexB, StartCodeSearchAgreesWithTheObviousOne) {
+  std::uint32_t seed = 7;
+  for (int round = 0; round < 2000; ++round) {
+    ByteVector bytes(static_cast<std::size_t>(round % 40));
+    for (auto& b : bytes) {
+      seed = seed * 1664525 + 1013904223;
+      b = static_cast<std::uint8_t>((seed >> 24) % 3);
+    }
+    std::size_t expected = bytes.size();
+    for (std::size_t i = 0; i + 3 <= bytes.size(); ++i) {
+      if (bytes[i] == 0 && bytes[i + 1] == 0 && bytes[i + 2] == 1) {
+        expected = i;
+        break;
+      }
+    }
+    ASSERT_EQ(find_start_code(bytes, 0), expected);
+  }
+}
+
+TEST(AnnexB, BecomesLengthPrefixed) {
+  const ByteVector stream = {0, 0, 0, 1,    0x09, 0xf0, 0, 0, 0,    1, 0x67, 1,
+                             0, 0, 1, 0x68, 2,    0,    0, 1, 0x65, 5, 6,    7};
+  EXPECT_EQ(annexb_to_length_prefixed(stream, Keep::kCodedData),
+            (ByteVector{0, 0, 0, 4, 0x65, 5, 6, 7}));
+  EXPECT_EQ(annexb_to_length_prefixed(stream).size(), 6U + 6 + 6 + 8);
+}
+
+TEST(AnnexB, ParameterSetsOfExtradata) {
+  const ByteVector extradata = {0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1e, 0, 0, 0, 1, 0x68, 0xce};
+  const auto sets = h264_parameter_sets(extradata);
+  EXPECT_EQ(sets.sps, (ByteVector{0x67, 0x42, 0xc0, 0x1e}));
+  EXPECT_EQ(sets.pps, (ByteVector{0x68, 0xce}));
+}
+
+TEST(Rbsp, StepsOverEmulationPrevention) {
+  const ByteVector bytes = {0, 0, 3, 1, 0x80};
+  RbspReader reader(bytes);
+  EXPECT_EQ(reader.bits(24), 1U);
+  EXPECT_EQ(reader.unsigned_golomb(), 0U);
+  EXPECT_FALSE(reader.overrun());
+  reader.bits(32);
+  EXPECT_TRUE(reader.overrun());
+}
+
+TEST(Nal, RandomAccess) {
+  EXPECT_TRUE(marks_random_access(Codec::kH264, ByteVector{0x65, 0x88}));
+  EXPECT_FALSE(marks_random_access(Codec::kH264, ByteVector{0x41, 0x88}));
+  // An SEI NAL unit with user data of two bytes, then a recovery point.
+  EXPECT_TRUE(marks_random_access(Codec::kH264, ByteVector{6, 5, 2, 9, 9, 6, 1, 0x84, 0x80}));
+  EXPECT_FALSE(marks_random_access(Codec::kH264, ByteVector{6, 5, 2, 9, 9, 0x80}));
+  for (int type = 0; type < 48; ++type) {
+    const ByteVector nal = {static_cast<std::uint8_t>(type << 1), 1, 0x80};
+    EXPECT_EQ(marks_random_access(Codec::kHevc, nal), type >= 16 && type <= 23) << type;
+  }
+}
+
+TEST(Nal, FactsOfAnAccessUnit) {
+  const ByteVector unit = {0,    0, 1, 0x40, 1, 7, 0,    0, 1,    0x42, 1, 7, 0,    0, 1,
+                           0x44, 1, 7, 0,    0, 1, 0x26, 1, 0x80, 0,    0, 1, 0x26, 1, 0x20};
+  const auto facts = inspect_access_unit(Codec::kHevc, unit);
+  EXPECT_TRUE(facts.vps && facts.sps && facts.pps && facts.random_access);
+  EXPECT_EQ(facts.first_slices, 1);
+}
+
+TEST(Nal, BeginsAccessUnit) {
+  EXPECT_TRUE(begins_access_unit(Codec::kH264, ByteVector{0, 0, 0, 1, 9, 0xf0}));
+  EXPECT_TRUE(begins_access_unit(Codec::kH264, ByteVector{0, 0, 1, 0x41, 0x80}));
+  EXPECT_FALSE(begins_access_unit(Codec::kH264, ByteVector{0, 0, 1, 0x41, 0x40}));
+  EXPECT_FALSE(begins_access_unit(Codec::kH264, ByteVector{5, 0, 0, 1, 9, 0xf0}));
+  EXPECT_FALSE(begins_access_unit(Codec::kH264, ByteVector{0, 0, 1}));
+}
+
+TEST(Nal, SecondFieldOfAFrame) {
+  // Baseline, id 0, frame_num of 4 bits, poc type 2, 1 reference, 1x1 macroblocks,
+  // frame_mbs_only_flag 0: bits 1 1 011 010 0 1 1 0, then padding.
+  const ByteVector sps = {0x67, 0x42, 0, 0x1e, 0b11011010, 0b01101000};
+  const auto parsed = parse_h264_sps(sps);
+  ASSERT_TRUE(parsed);
+  EXPECT_FALSE(parsed->frame_mbs_only);
+  // first_mb 0, slice_type 0, pps 0: 111; frame_num 0101; field_pic 1; bottom.
+  const ByteVector top = {0x41, 0b11101011, 0b00000000};
+  const ByteVector bottom = {0x41, 0b11101011, 0b10000000};
+  H264FieldPairing pairing;
+  EXPECT_FALSE(pairing.is_second_field(sps));
+  EXPECT_FALSE(pairing.is_second_field(top));
+  EXPECT_TRUE(pairing.is_second_field(bottom));
+  EXPECT_FALSE(pairing.is_second_field(bottom));
+  EXPECT_FALSE(pairing.is_second_field(bottom));
+}
+
+TEST(AudioFrame, Adts) {
+  ByteVector stream = {0xff, 0xf1, 0x4c, 0x80, 0x01, 0x3f, 0xfc, 1, 2};
+  stream.insert(stream.end(), stream.begin(), stream.begin() + 9);
+  const auto header = parse_adts(stream);
+  ASSERT_TRUE(header);
+  EXPECT_EQ(header->frame_size, 9);
+  EXPECT_EQ(header->sample_rate(), 48'000U);
+  EXPECT_EQ(header->channel_configuration, 2);
+  EXPECT_EQ(header->audio_specific_config(), (std::array<std::uint8_t, 2>{0x11, 0x90}));
+  AdtsReader reader(stream);
+  EXPECT_TRUE(reader.next());
+  EXPECT_TRUE(reader.next());
+  EXPECT_FALSE(reader.next());
+}
+
+TEST(AudioFrame, MpegAudioAndAc3) {
+  // MPEG-1 layer II, 192 kbit/s, 48 kHz.
+  const auto mp2 = parse_audio_frame(Codec::kMpegAudio, ByteVector{0xff, 0xfd, 0xa4, 0, 0, 0, 0});
+  ASSERT_TRUE(mp2);
+  EXPECT_EQ(mp2->size, 576U);
+  EXPECT_EQ(mp2->samples, 1152U);
+  // AC-3, 48 kHz, 192 kbit/s.
+  const auto ac3 = parse_audio_frame(Codec::kAc3, ByteVector{0x0b, 0x77, 0, 0, 0x14, 0x40, 0});
+  ASSERT_TRUE(ac3);
+  EXPECT_EQ(ac3->size, 768U);
+  EXPECT_EQ(ac3->samples, 1536U);
+  EXPECT_FALSE(parse_audio_frame(Codec::kAc3, ByteVector{0x0b, 0x77, 0, 0, 0xd4, 0x40, 0}));
+  EXPECT_FALSE(parse_audio_frame(Codec::kAac, ByteVector{0xff, 0xf1}));
+}
+
+TEST(CodecString, AvcAndAac) {
+  EXPECT_EQ(avc_codec_string(ByteVector{0x67, 0x42, 0xc0, 0x1e}).value(), "avc1.42C01E");
+  EXPECT_FALSE(avc_codec_string(ByteVector{0x68, 0x42, 0xc0, 0x1e}));
+  EXPECT_EQ(aac_codec_string(ByteVector{0x11, 0x90}).value(), "mp4a.40.2");
+  EXPECT_FALSE(aac_codec_string(ByteVector{}));
+}
+
+}  // namespace
+}  // namespace mirror::codec

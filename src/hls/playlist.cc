@@ -1,0 +1,199 @@
+#include "hls/playlist.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <span>
+#include <variant>
+
+namespace mirror::hls {
+
+namespace {
+
+using Out = std::back_insert_iterator<std::string>;
+
+void write_part(Out out, const WindowSettings& settings, PartPosition at, const Part& part) {
+  // A full part's rounded duration cannot be above PART-TARGET, which is the same number rounded
+  // up.
+  const auto ticks = duration_ticks(settings.grid, part.samples, Rounding::kNearest);
+  fmt::format_to(out, "#EXT-X-PART:DURATION={},URI=\"{}/{}.{}.m4s\"{}\n", format_seconds(ticks),
+                 settings.epoch, at.segment, at.part, part.independent ? ",INDEPENDENT=YES" : "");
+}
+
+enum class Listing { kWithParts, kWithoutParts };
+
+void write_segment(Out out, const WindowSettings& settings, const Segment& segment,
+                   Listing listing) {
+  if (segment.discontinuity) fmt::format_to(out, "#EXT-X-DISCONTINUITY\n");
+  fmt::format_to(out, "#EXT-X-PROGRAM-DATE-TIME:{}\n", format_date(segment.date));
+  if (listing == Listing::kWithParts) {
+    PartPosition at{segment.number, 0};
+    for (const Part& part : segment.parts) {
+      write_part(out, settings, at, part);
+      ++at.part;
+    }
+  }
+  if (!segment.complete) return;
+  const auto ticks = duration_ticks(settings.grid, segment.samples(), Rounding::kNearest);
+  fmt::format_to(out, "#EXTINF:{},\n{}/{}.m4s\n", format_seconds(ticks), settings.epoch,
+                 segment.number);
+}
+
+std::span<const std::shared_ptr<const Segment>> listed_segments(const WindowView& view) {
+  const auto first = std::ranges::find_if(
+      view.segments, [&view](const auto& segment) { return segment->number >= view.first_listed; });
+  return {first, view.segments.end()};
+}
+
+// RFC 8216bis, 6.2.2: parts stay listed within three target durations of the playlist's end. A
+// segment that reaches into that time lists all its parts.
+MediaSequence first_with_parts(const WindowSettings& settings, const WindowView& view) {
+  const std::uint64_t enough = 3 * kTargetDurationSeconds * kTicksPerSecond;
+  std::uint64_t samples = 0;
+  for (auto it = view.segments.rbegin(); it != view.segments.rend(); ++it) {
+    samples += (*it)->samples();
+    if (duration_ticks(settings.grid, samples, Rounding::kNearest) >= enough) return (*it)->number;
+  }
+  return 0;
+}
+
+// LANGUAGE comes from what a stranger sent: only three lower-case letters pass (ISO 639-2).
+std::string_view language_of(const media::TrackDescription& track) {
+  const auto* audio = std::get_if<media::AudioDescription>(&track);
+  if (audio == nullptr || audio->language.size() != 3 || audio->language == "und") return {};
+  const bool letters =
+      std::ranges::all_of(audio->language, [](char c) { return c >= 'a' && c <= 'z'; });
+  return letters ? std::string_view(audio->language) : std::string_view{};
+}
+
+bool is_video(const RenditionSummary& rendition) {
+  return std::holds_alternative<media::VideoDescription>(*rendition.track);
+}
+
+void write_audio_rendition(Out out, const RenditionSummary& rendition, bool first) {
+  const auto& audio = std::get<media::AudioDescription>(*rendition.track);
+  const std::string_view language = language_of(*rendition.track);
+  fmt::format_to(out, "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"{}\"", rendition.name);
+  if (!language.empty()) fmt::format_to(out, ",LANGUAGE=\"{}\"", language);
+  fmt::format_to(out, ",DEFAULT={},AUTOSELECT=YES,CHANNELS=\"{}\",URI=\"{}/media.m3u8\"\n",
+                 first ? "YES" : "NO", audio.channels, rendition.name);
+}
+
+// The greatest of the group counts: a player adds one audio rendition to a variant (4.4.6.2).
+RenditionSummary audio_group_of(const std::vector<RenditionSummary>& renditions) {
+  RenditionSummary group;
+  for (const RenditionSummary& rendition : renditions) {
+    if (is_video(rendition)) continue;
+    if (group.codec.find(rendition.codec) == std::string::npos) {
+      group.codec += group.codec.empty() ? rendition.codec : "," + rendition.codec;
+    }
+    group.peak_bps = std::max(group.peak_bps, rendition.peak_bps);
+    group.average_bps = std::max(group.average_bps, rendition.average_bps);
+  }
+  return group;
+}
+
+void write_variant(Out out, const RenditionSummary& rendition, const RenditionSummary& audio) {
+  fmt::format_to(out, "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}{}{}\"",
+                 rendition.peak_bps + audio.peak_bps, rendition.average_bps + audio.average_bps,
+                 rendition.codec, audio.codec.empty() ? "" : ",", audio.codec);
+  if (const auto* video = std::get_if<media::VideoDescription>(rendition.track)) {
+    fmt::format_to(out, ",RESOLUTION={}x{},FRAME-RATE={:.3f}", video->width, video->height,
+                   video->frame_rate.hz());
+  }
+  if (!audio.codec.empty()) fmt::format_to(out, ",AUDIO=\"audio\"");
+  fmt::format_to(out, "\n{}/media.m3u8\n", rendition.name);
+}
+
+}  // namespace
+
+std::uint64_t duration_ticks(const media::SampleGrid& grid, std::uint64_t samples,
+                             Rounding rounding) {
+  const std::uint64_t units = samples * grid.sample_duration * kTicksPerSecond;
+  const std::uint64_t carry = rounding == Rounding::kUp ? grid.timescale - 1 : grid.timescale / 2;
+  return (units + carry) / grid.timescale;
+}
+
+std::string format_seconds(std::uint64_t ticks) {
+  return fmt::format("{}.{:05}", ticks / kTicksPerSecond, ticks % kTicksPerSecond);
+}
+
+std::string format_date(WallTime date) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(date);
+  const auto ms = std::chrono::floor<std::chrono::milliseconds>(date - seconds).count();
+  const std::time_t time = static_cast<std::time_t>(seconds.time_since_epoch().count());
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(time), ms);
+}
+
+std::string render_head(const media::SampleGrid& grid) {
+  const std::uint64_t part_target = duration_ticks(grid, grid.samples_per_part, Rounding::kUp);
+  // HOLD-BACK is left at its default, three target durations (4.4.3.8).
+  return fmt::format(
+      "#EXTM3U\n"
+      "#EXT-X-VERSION:{}\n"
+      "#EXT-X-INDEPENDENT-SEGMENTS\n"
+      "#EXT-X-TARGETDURATION:{}\n"
+      "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={}\n"
+      "#EXT-X-PART-INF:PART-TARGET={}\n",
+      kPlaylistVersion, kTargetDurationSeconds, format_seconds(3 * part_target),
+      format_seconds(part_target));
+}
+
+std::string render_media_playlist(std::string_view head, const WindowSettings& settings,
+                                  const WindowView& view,
+                                  const std::vector<RenditionReport>& reports) {
+  constexpr std::size_t kBytesPerSegment = 110;
+  constexpr std::size_t kBytesForTheRest = 4'096;
+  std::string text;
+  text.reserve(kBytesForTheRest + kBytesPerSegment * view.segments.size());
+  text += head;
+  const Out out(text);
+  fmt::format_to(out,
+                 "#EXT-X-MEDIA-SEQUENCE:{}\n"
+                 "#EXT-X-DISCONTINUITY-SEQUENCE:{}\n"
+                 "#EXT-X-MAP:URI=\"{}/init.mp4\"\n",
+                 view.first_listed, view.discontinuity_sequence, settings.epoch);
+  const MediaSequence parts_from = first_with_parts(settings, view);
+  for (const auto& segment : listed_segments(view)) {
+    write_segment(out, settings, *segment,
+                  segment->number >= parts_from ? Listing::kWithParts : Listing::kWithoutParts);
+  }
+  if (view.ended) {
+    fmt::format_to(out, "#EXT-X-ENDLIST\n");
+    return text;
+  }
+  fmt::format_to(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}/{}.{}.m4s\"\n", settings.epoch,
+                 view.next.segment, view.next.part);
+  for (const RenditionReport& report : reports) {
+    fmt::format_to(out, "#EXT-X-RENDITION-REPORT:URI=\"{}\",LAST-MSN={},LAST-PART={}\n", report.uri,
+                   report.last.segment, report.last.part);
+  }
+  return text;
+}
+
+std::string render_multivariant_playlist(const std::vector<RenditionSummary>& renditions) {
+  std::string text;
+  const Out out(text);
+  fmt::format_to(out, "#EXTM3U\n#EXT-X-VERSION:{}\n#EXT-X-INDEPENDENT-SEGMENTS\n",
+                 kPlaylistVersion);
+  if (std::ranges::none_of(renditions, is_video)) {
+    for (const RenditionSummary& rendition : renditions) write_variant(out, rendition, {});
+    return text;
+  }
+  bool first = true;
+  for (const RenditionSummary& rendition : renditions) {
+    if (is_video(rendition)) continue;
+    write_audio_rendition(out, rendition, first);
+    first = false;
+  }
+  const RenditionSummary audio = audio_group_of(renditions);
+  for (const RenditionSummary& rendition : renditions) {
+    if (is_video(rendition)) write_variant(out, rendition, audio);
+  }
+  return text;
+}
+
+}  // namespace mirror::hls

@@ -1,0 +1,64 @@
+// The text of media playlists and multivariant playlists (RFC 8216bis). Pure functions.
+//
+// Called on a stream's media thread, once per publication; viewers share the result. All numbers of
+// a playlist are computed in integers: a duration is a count of samples on the rendition's grid.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hls/window.h"
+#include "media/sample.h"
+
+namespace mirror::hls {
+
+// EXT-X-VERSION. A full playlist needs 6 (EXT-X-MAP), a delta update 9, one that skips date ranges
+// 10 (RFC 8216bis, 8): the highest, so that every variant of a playlist carries the same line.
+inline constexpr int kPlaylistVersion = 10;
+
+// Every segment on a grid lasts less than 1.5 s, which is 1 when rounded (4.4.3.1).
+inline constexpr std::uint32_t kTargetDurationSeconds = 1;
+
+// What a playlist prints durations in: 5 decimals.
+inline constexpr std::uint64_t kTicksPerSecond = 100'000;
+
+enum class Rounding { kNearest, kUp };
+std::uint64_t duration_ticks(const media::SampleGrid& grid, std::uint64_t samples,
+                             Rounding rounding);
+
+// Ticks as decimal seconds: 10010 is "0.10010".
+std::string format_seconds(std::uint64_t ticks);
+// "2026-01-02T03:04:05.678Z"; cut to milliseconds.
+std::string format_date(WallTime date);
+
+// The tags that stay the same, byte for byte, for the life of a stream (players that see
+// PART-TARGET or a hold-back change give up): EXTM3U to PART-INF.
+std::string render_head(const media::SampleGrid& grid);
+
+struct RenditionReport {
+  std::string_view uri;
+  PartPosition last;
+};
+
+// The whole media playlist; `view.playlist` itself is not read.
+std::string render_media_playlist(std::string_view head, const WindowSettings& settings,
+                                  const WindowView& view,
+                                  const std::vector<RenditionReport>& reports);
+
+// One rendition as the multivariant playlist describes it.
+struct RenditionSummary {
+  std::string_view name;
+  const media::TrackDescription* track = nullptr;
+  std::string codec;  // RFC 6381
+  std::uint64_t peak_bps = 0;
+  std::uint64_t average_bps = 0;
+};
+
+// Each video rendition is a variant, with the audio renditions as their group; without video, each
+// audio rendition is a variant.
+std::string render_multivariant_playlist(const std::vector<RenditionSummary>& renditions);
+
+}  // namespace mirror::hls

@@ -1,0 +1,207 @@
+#include "hls/segmenter.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "cmaf/box_dump.h"
+#include "hls/playlist.h"
+#include "hls/scripted_feed.h"
+
+namespace mirror::hls {
+namespace {
+
+class SegmenterTest : public testing::Test {
+ protected:
+  void push(int samples) {
+    for (int i = 0; i < samples; ++i) segmenter_.push(feed_.next());
+  }
+  std::shared_ptr<const WindowView> view() const { return window_.view(); }
+  // "3+3+1." per segment: samples of its parts, and a dot when complete.
+  std::string shape() const {
+    std::string text;
+    for (const auto& segment : view()->segments) {
+      if (!text.empty()) text += ' ';
+      if (segment->discontinuity) text += '!';
+      for (std::size_t i = 0; i < segment->parts.size(); ++i) {
+        text += (i == 0 ? "" : "+") + std::to_string(segment->parts[i].samples);
+      }
+      if (segment->complete) text += '.';
+    }
+    return text;
+  }
+
+  const media::TrackDescription track_ = feed_video({30, 1});
+  ScriptedFeed feed_{track_};
+  Window window_{{.epoch = "e", .grid = media::grid_of(track_)}};
+  Segmenter segmenter_{track_, window_};
+};
+
+TEST_F(SegmenterTest, PublishesAPartWithItsLastSample) {
+  push(2);
+  EXPECT_EQ(window_.version(), 0u);
+  push(1);
+  EXPECT_EQ(window_.version(), 1u);
+  EXPECT_EQ(shape(), "3");
+  push(12);
+  EXPECT_EQ(window_.version(), 5u);
+  EXPECT_EQ(shape(), "3+3+3+3+3.");
+}
+
+TEST_F(SegmenterTest, OnlyTheFirstPartIsIndependent) {
+  push(15);
+  const auto now = view();
+  const auto& parts = now->segments.front()->parts;
+  EXPECT_TRUE(parts[0].independent);
+  for (std::size_t i = 1; i < parts.size(); ++i) EXPECT_FALSE(parts[i].independent);
+}
+
+TEST_F(SegmenterTest, EarlySyncSampleCutsEarly) {
+  push(7);
+  media::Sample sync = feed_.next();
+  sync.sync = true;
+  segmenter_.push(sync);
+  push(2);
+  EXPECT_EQ(shape(), "3+3+1. 3");
+  EXPECT_EQ(segmenter_.samples_dropped(), 0u);
+}
+
+TEST_F(SegmenterTest, EarlySyncSampleOnAPartBoundaryLeavesNoEmptyPart) {
+  push(6);
+  media::Sample sync = feed_.next();
+  sync.sync = true;
+  segmenter_.push(sync);
+  EXPECT_EQ(shape(), "3+3.");
+}
+
+TEST_F(SegmenterTest, DropsUntilTheFirstSyncSample) {
+  media::Sample late = feed_.next();
+  late.sync = false;
+  segmenter_.push(late);
+  push(14);  // the script's next sync sample is number 15
+  EXPECT_EQ(window_.version(), 0u);
+  EXPECT_EQ(segmenter_.samples_dropped(), 15u);
+  push(3);
+  EXPECT_EQ(shape(), "3");
+}
+
+// The encoder missed an IDR: a segment that cannot be decoded alone is worse than a hole.
+TEST_F(SegmenterTest, MissingSyncSampleAtASegmentStartBecomesADiscontinuity) {
+  push(15);
+  media::Sample missed = feed_.next();
+  missed.sync = false;
+  segmenter_.push(missed);
+  push(14 + 3);
+  EXPECT_EQ(shape(), "3+3+3+3+3. !3");
+  EXPECT_EQ(segmenter_.samples_dropped(), 15u);
+}
+
+TEST_F(SegmenterTest, DiscontinuityCutsPartAndSegment) {
+  push(4);
+  segmenter_.push(feed_.next_after_break(13));
+  push(2);
+  EXPECT_EQ(shape(), "3+1. !3");
+}
+
+TEST_F(SegmenterTest, AGapWithoutAFlagIsADiscontinuityToo) {
+  push(4);
+  media::Sample jump = feed_.next_after_break(103);
+  jump.discontinuity = false;
+  segmenter_.push(jump);
+  push(2);
+  EXPECT_EQ(shape(), "3+1. !3");
+}
+
+// User case 4: backward jumps never reach a playlist.
+TEST_F(SegmenterTest, TimeNeverGoesBackward) {
+  push(4);
+  media::Sample old = feed_.next();
+  old.decode_time = 0;
+  segmenter_.push(old);
+  old.decode_time = -5;
+  old.discontinuity = true;
+  old.sync = true;
+  segmenter_.push(old);
+  EXPECT_EQ(segmenter_.samples_dropped(), 2u);
+  segmenter_.push(feed_.next_after_break(0));
+  push(2);
+  EXPECT_EQ(shape(), "3+1. !3");
+}
+
+TEST_F(SegmenterTest, TheFirstSegmentHasNoDiscontinuity) {
+  segmenter_.push(feed_.next_after_break(0));
+  push(2);
+  EXPECT_EQ(shape(), "3");
+}
+
+TEST_F(SegmenterTest, OversizeSampleIsDropped) {
+  push(3);
+  media::Sample huge = feed_.next();
+  huge.data = Bytes::take(std::string(Segmenter::kSampleBytesMax + 1, 'x'));
+  segmenter_.push(huge);
+  EXPECT_EQ(segmenter_.samples_dropped(), 1u);
+}
+
+TEST_F(SegmenterTest, SuspendClosesAndContinuesTheNumbers) {
+  push(15 + 4);
+  segmenter_.suspend();
+  segmenter_.suspend();
+  EXPECT_EQ(shape(), "3+3+3+3+3. 3+1.");
+  EXPECT_EQ(view()->next, (PartPosition{2, 0}));
+  EXPECT_FALSE(view()->ended);
+  segmenter_.push(feed_.next_after_break(300));
+  push(2);
+  EXPECT_EQ(view()->segments.back()->number, 2u);
+  EXPECT_TRUE(view()->segments.back()->discontinuity);
+}
+
+TEST_F(SegmenterTest, FinishEndsOnce) {
+  push(4);
+  segmenter_.finish();
+  const auto version = window_.version();
+  segmenter_.finish();
+  EXPECT_EQ(window_.version(), version);
+  EXPECT_TRUE(view()->ended);
+  EXPECT_EQ(shape(), "3+1.");
+}
+
+TEST_F(SegmenterTest, FinishBeforeAnySampleEnds) {
+  segmenter_.finish();
+  EXPECT_TRUE(view()->ended);
+}
+
+// Older views stay as they were while newer ones are published.
+TEST_F(SegmenterTest, ViewsAreImmutable) {
+  push(3);
+  const auto old = view();
+  const std::string text(old->playlist.text());
+  push(60);
+  EXPECT_EQ(old->segments.size(), 1u);
+  EXPECT_EQ(old->segments.front()->parts.size(), 1u);
+  EXPECT_EQ(old->playlist.text(), text);
+}
+
+// One media thread writes, loops read: what a version promises can be read, and numbers only grow.
+TEST_F(SegmenterTest, ReadersOnOtherThreads) {
+  std::atomic<bool> done{false};
+  std::vector<std::jthread> readers;
+  std::atomic<int> faults{0};
+  for (int i = 0; i < 2; ++i) {
+    readers.emplace_back([&] {
+      PartPosition last;
+      while (!done) {
+        const auto now = window_.view();
+        if (now->next < last) ++faults;
+        last = now->next;
+        if (!now->segments.empty() && now->playlist.empty()) ++faults;
+      }
+    });
+  }
+  push(15 * 100);
+  done = true;
+  readers.clear();
+  EXPECT_EQ(faults, 0);
+}
+
+}  // namespace
+}  // namespace mirror::hls

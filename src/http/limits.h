@@ -1,0 +1,24 @@
+// What one server lets its peers do and take.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace mirror::http {
+
+struct Limits {
+  std::size_t header_bytes_max = 16 * 1024;  // request line and header fields, as sent
+  std::size_t header_count_max = 100;
+  std::size_t target_bytes_max = 8 * 1024;
+  std::size_t body_bytes_max = 64 * 1024;
+  std::size_t connections_per_loop_max = 10'000;
+  std::uint32_t concurrent_streams_max = 100;  // HTTP/2
+  std::size_t queued_bytes_per_connection_max = 4 * 1024 * 1024;
+  std::chrono::milliseconds header_timeout{10'000};  // TLS handshake and request head, each
+  std::chrono::milliseconds body_timeout{20'000};    // the whole request body
+  std::chrono::milliseconds idle_timeout{60'000};    // no request in progress
+  std::chrono::milliseconds write_timeout{20'000};   // peer takes nothing while we have bytes
+};
+
+}  // namespace mirror::http

@@ -1,0 +1,173 @@
+#include "stream/line.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace mirror::stream {
+namespace {
+
+constexpr std::size_t kVideo = 0;
+constexpr std::size_t kAudio = 1;
+
+std::optional<media::Track> first_of(const std::vector<media::Track>& tracks,
+                                     media::TrackKind kind) {
+  const auto it = std::ranges::find_if(
+      tracks, [kind](const media::Track& track) { return kind_of(track.codec) == kind; });
+  return it == tracks.end() ? std::nullopt : std::optional(*it);
+}
+
+std::string describe(const std::vector<media::Track>& tracks) {
+  if (tracks.empty()) return "the feed has no tracks";
+  std::vector<std::string> names;
+  for (const auto& track : tracks) {
+    names.push_back(track.description.empty() ? std::string(name_of(track.codec))
+                                              : track.description);
+  }
+  return fmt::format("the feed holds {}", fmt::join(names, ", "));
+}
+
+}  // namespace
+
+class Line::Output final : public transcode::SampleSink {
+ public:
+  Output(Line& line, std::size_t rendition) : line_(line), rendition_(rendition) {}
+  void on_description(const media::TrackDescription& description) override {
+    line_.on_description(rendition_, description);
+  }
+  void on_sample(media::Sample sample) override { line_.on_sample(rendition_, std::move(sample)); }
+
+ private:
+  Line& line_;
+  const std::size_t rendition_;
+};
+
+Line::Line(Settings settings, OnPresentation on_presentation, const WakeList& wake_list)
+    : settings_(std::move(settings)),
+      on_presentation_(std::move(on_presentation)),
+      wake_list_(wake_list),
+      video_output_(std::make_unique<Output>(*this, kVideo)),
+      audio_output_(std::make_unique<Output>(*this, kAudio)) {
+  start_over();
+}
+
+Line::~Line() = default;
+
+// Forgets the presentation and everything that fed it.
+void Line::start_over() {
+  if (presentation_) presentation_->finish();
+  presentation_.reset();
+  audio_.reset();
+  video_.reset();
+  timeline_ = std::make_unique<transcode::Timeline>();
+}
+
+void Line::begin_turn(const std::vector<media::Track>& tracks) {
+  error_.clear();
+  video_track_ = first_of(tracks, media::TrackKind::kVideo);
+  audio_track_ = first_of(tracks, media::TrackKind::kAudio);
+  if (!video_track_) {
+    error_ =
+        fmt::format("no video that can be decoded (H.264 or HEVC is needed): {}", describe(tracks));
+    return;
+  }
+  // Playlists cannot grow a rendition. Losing one they can bear: silence takes its place.
+  if (video_ && audio_track_ && !audio_) start_over();
+  if (const Status made = make_transcoders(); !made) error_ = made.error().message;
+}
+
+mirror::Status Line::make_transcoders() {
+  if (video_) {
+    if (auto begun = video_->begin_turn(video_track_->codec); !begun) return begun;
+  } else {
+    auto video = transcode::VideoTranscoder::create(settings_.video, video_track_->codec,
+                                                    *timeline_, *video_output_);
+    if (!video) return std::unexpected(std::move(video.error()).within("video"));
+    video_ = *std::move(video);
+  }
+  if (!audio_track_) return {};
+  if (audio_) return audio_->begin_turn(audio_track_->codec);
+  auto audio = transcode::AudioTranscoder::create(settings_.audio, audio_track_->codec, *timeline_,
+                                                  *audio_output_);
+  if (!audio) return std::unexpected(std::move(audio.error()).within("audio"));
+  audio_ = *std::move(audio);
+  return {};
+}
+
+void Line::push(const media::AccessUnit& unit) {
+  if (!error_.empty()) return;
+  Status pushed;
+  if (video_track_ && unit.track == video_track_->id) {
+    pushed = video_->push(unit);
+    if (pushed && audio_) pushed = audio_->fill_to(timeline_->video_end());
+  } else if (audio_track_ && unit.track == audio_track_->id) {
+    pushed = audio_->push(unit);
+  }
+  if (!pushed) error_ = pushed.error().message;
+}
+
+void Line::end_turn() {
+  if (video_) {
+    if (const Status ended = video_->end_turn(); !ended) error_ = ended.error().message;
+  }
+  if (audio_) audio_->end_turn();
+  if (presentation_) presentation_->suspend();
+}
+
+void Line::finish() {
+  end_turn();
+  if (presentation_) presentation_->finish();
+}
+
+// Only the video decides about presentations: a sound track's description never changes.
+void Line::on_description(std::size_t rendition, const media::TrackDescription& description) {
+  if (rendition != kVideo) return;
+  if (presentation_) presentation_->finish();
+  std::vector<hls::RenditionDescription> renditions = {
+      {fmt::format("v{}", settings_.video.height), description}};
+  if (audio_) {
+    media::AudioDescription audio = audio_->description();
+    audio.language = audio_track_ ? audio_track_->language : "";
+    renditions.push_back({"audio", std::move(audio)});
+  }
+  hls::PresentationSettings settings{
+      .epoch = fmt::format("{}-{}", settings_.epoch, ++presentations_made_),
+      .listed = settings_.window,
+      .kept = settings_.window + std::chrono::seconds(1)};
+  auto presentation =
+      hls::Presentation::create(std::move(settings), std::move(renditions), wake_list_);
+  if (!presentation) {
+    presentation_.reset();
+    error_ = presentation.error().message;
+    return;
+  }
+  presentation_ = *std::move(presentation);
+  on_presentation_(presentation_);
+}
+
+void Line::on_sample(std::size_t rendition, media::Sample sample) {
+  if (!presentation_ || rendition >= presentation_->renditions().size()) return;
+  if (rendition != kVideo) return presentation_->push(rendition, std::move(sample));
+
+  const SteadyTime received = sample.received;
+  const WallTime captured = sample.captured;
+  const hls::Window& window = *presentation_->renditions()[kVideo].window;
+  const std::uint64_t before = window.version();
+  presentation_->push(rendition, std::move(sample));
+  if (window.version() == before) return;
+  ++parts_;
+  newest_received_ = received;
+  newest_captured_ = captured;
+}
+
+transcode::TranscodeStats Line::video_stats() const {
+  return video_ ? video_->stats() : transcode::TranscodeStats{};
+}
+
+transcode::TranscodeStats Line::audio_stats() const {
+  return audio_ ? audio_->stats() : transcode::TranscodeStats{};
+}
+
+}  // namespace mirror::stream

@@ -1,0 +1,92 @@
+// Line: the straight line of one stream on its media thread, access unit in, parts out.
+//
+//   VideoTranscoder ┐
+//                   ├→ samples → hls::Presentation (segmenters, windows, playlists)
+//   AudioTranscoder ┘
+//
+// Built and used on the media thread only. It knows publishers' turns: the first one decides what
+// the presentation holds; a later one continues it behind a discontinuity, or, when it cannot
+// (another frame grid, sound where there was none), ends it and starts another under a new epoch.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/wake.h"
+#include "hls/presentation.h"
+#include "media/access_unit.h"
+#include "stream/status.h"
+#include "transcode/timeline.h"
+#include "transcode/transcoder.h"
+
+namespace mirror::stream {
+
+class Line {
+ public:
+  // Called when another presentation takes the place of the one before (which has ended).
+  using OnPresentation = std::function<void(std::shared_ptr<const hls::Presentation>)>;
+  struct Settings {
+    transcode::VideoSettings video;
+    transcode::AudioSettings audio;
+    std::chrono::seconds window;
+    std::string epoch;  // the presentations are numbered behind it
+  };
+
+  Line(Settings settings, OnPresentation on_presentation, const WakeList& wake_list);
+  ~Line();
+
+  // A publisher came, or its tracks changed. Access units of other tracks are ignored.
+  void begin_turn(const std::vector<media::Track>& tracks);
+  void push(const media::AccessUnit& unit);
+  // The publisher left: what it sent is packaged to the last picture, and the windows stay.
+  void end_turn();
+  // Nobody will come back: ENDLIST.
+  void finish();
+
+  // Why the current publisher's feed cannot be shown; empty when it can.
+  const std::string& error() const { return error_; }
+  // Video parts published by this line, and of the newest one: when the access unit that completed
+  // it had arrived, and when its last picture was captured.
+  std::uint64_t parts() const { return parts_; }
+  std::optional<SteadyTime> newest_received() const { return newest_received_; }
+  std::optional<WallTime> newest_captured() const { return newest_captured_; }
+  transcode::TranscodeStats video_stats() const;
+  transcode::TranscodeStats audio_stats() const;
+
+ private:
+  // Receives one transcoder's output.
+  class Output;
+
+  void start_over();
+  mirror::Status make_transcoders();
+  void on_description(std::size_t rendition, const media::TrackDescription& description);
+  void on_sample(std::size_t rendition, media::Sample sample);
+
+  const Settings settings_;
+  const OnPresentation on_presentation_;
+  const WakeList& wake_list_;
+
+  std::optional<media::Track> video_track_;
+  std::optional<media::Track> audio_track_;
+  std::string error_;
+
+  std::unique_ptr<transcode::Timeline> timeline_;
+  std::unique_ptr<Output> video_output_;
+  std::unique_ptr<Output> audio_output_;
+  std::unique_ptr<transcode::VideoTranscoder> video_;
+  std::unique_ptr<transcode::AudioTranscoder> audio_;
+  std::shared_ptr<hls::Presentation> presentation_;
+  std::uint64_t presentations_made_ = 0;
+
+  std::uint64_t parts_ = 0;
+  std::optional<SteadyTime> newest_received_;
+  std::optional<WallTime> newest_captured_;
+};
+
+}  // namespace mirror::stream

@@ -1,0 +1,21 @@
+#include "stream/status.h"
+
+namespace mirror::stream {
+
+std::string_view name_of(State state) {
+  switch (state) {
+    case State::kWaiting:
+      return "waiting";
+    case State::kLive:
+      return "live";
+    case State::kReconnecting:
+      return "reconnecting";
+    case State::kFailed:
+      return "failed";
+    case State::kEnded:
+      return "ended";
+  }
+  return "unknown";
+}
+
+}  // namespace mirror::stream

@@ -1,0 +1,49 @@
+// StreamStatus: what the API tells about one stream. An immutable snapshot, made by its media
+// thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "media/access_unit.h"
+#include "media/publish.h"
+#include "transcode/transcoder.h"
+
+namespace mirror::stream {
+
+enum class State {
+  kWaiting,       // a publisher is connected, nothing can be watched yet
+  kLive,          // access units come in and parts go out
+  kReconnecting,  // the publisher left; its windows are held for its return
+  kFailed,        // a publisher is connected and cannot be shown; `error` says why
+  kEnded,         // closed; about to be removed
+};
+
+std::string_view name_of(State state);
+
+struct StreamStatus {
+  State state = State::kWaiting;
+  WallTime since{};
+  std::string error;  // empty unless kFailed
+
+  std::string protocol;
+  std::string remote;
+  std::vector<media::Track> tracks;
+  double source_bitrate_bps = 0;
+  media::TransportStats transport;
+  media::DemuxStats demux;
+
+  // From the last byte of an access unit to its part being fetchable, of the newest part.
+  std::optional<double> publish_delay_ms;
+  // From capture (as estimated) to the newest part being fetchable.
+  std::optional<double> capture_delay_ms;
+  transcode::TranscodeStats video;
+  transcode::TranscodeStats audio;
+  std::uint64_t queue_dropped_units = 0;
+};
+
+}  // namespace mirror::stream

@@ -1,0 +1,310 @@
+#include "stream/stream.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <utility>
+
+#include "base/thread_name.h"
+#include "stream/line.h"
+#include "stream/stream_metrics.h"
+
+namespace mirror::stream {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint64_t kClosed = std::numeric_limits<std::uint64_t>::max();
+
+// How long the media thread waits for an access unit before it looks at everything else.
+constexpr auto kIdle = 20ms;
+constexpr auto kStatusEvery = 500ms;
+// No part for this long and the stream is not called live any more.
+constexpr auto kSilent = 3s;
+// A publisher that never showed a picture leaves its error to be read for this long.
+constexpr auto kHoldWithoutPicture = 10s;
+
+std::int64_t to_ns(SteadyTime time) {
+  return std::chrono::nanoseconds(time.time_since_epoch()).count();
+}
+
+double to_ms(auto duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
+
+}  // namespace
+
+// One publisher's hold on the stream, on the ingest thread. A turn that was taken over goes on
+// unheard until its transport notices.
+class Stream::Turn final : public media::Publication {
+ public:
+  Turn(Stream& stream, std::uint64_t number, const media::PublishRequest& request)
+      : stream_(stream), number_(number) {
+    TurnInfo info;
+    info.number = number;
+    info.protocol = request.protocol;
+    info.remote = request.remote;
+    publish(std::move(info));
+  }
+
+  ~Turn() override {
+    TurnInfo info = *info_;
+    info.over = true;
+    if (holds()) publish(std::move(info));
+    std::uint64_t expected = number_;
+    stream_.holder_.compare_exchange_strong(expected, 0, std::memory_order_acq_rel);
+  }
+
+  void on_tracks(const std::vector<media::Track>& tracks) override {
+    if (!holds()) return;
+    TurnInfo info = *info_;
+    ++info.revision;
+    info.tracks = tracks;
+    publish(std::move(info));
+    cut_ = true;
+  }
+
+  void on_access_unit(media::AccessUnit unit) override {
+    if (!holds()) return;
+    stream_.last_received_ns_.store(to_ns(unit.received.steady), std::memory_order_release);
+    const bool video = kind_of(unit.codec) == media::TrackKind::kVideo;
+    // Once video was cut, it goes on at a picture that needs none of the lost ones.
+    if (video && cut_ && !unit.random_access) return drop();
+    if (behind(unit)) {
+      cut_ = cut_ || video;
+      return drop();
+    }
+    const std::size_t weight = unit.data.size();
+    if (!stream_.queue_.try_push({info_, std::move(unit)}, weight)) {
+      cut_ = cut_ || video;
+      return drop();
+    }
+    if (video) cut_ = false;
+  }
+
+  void on_stats(const media::TransportStats& transport, const media::DemuxStats& demux) override {
+    if (!holds()) return;
+    auto report = std::make_shared<TurnReport>();
+    report->transport = transport;
+    report->demux = demux;
+    const SteadyTime now = stream_.environment_.clock.now().steady;
+    const double seconds = std::chrono::duration<double>(now - counted_at_).count();
+    if (counted_at_ != SteadyTime{} && seconds > 0 && transport.bytes >= counted_bytes_) {
+      report->bitrate_bps = 8.0 * static_cast<double>(transport.bytes - counted_bytes_) / seconds;
+    }
+    counted_at_ = now;
+    counted_bytes_ = transport.bytes;
+    stream_.report_.publish(std::move(report));
+  }
+
+ private:
+  bool holds() const { return stream_.holder_.load(std::memory_order_acquire) == number_; }
+
+  // Whether the media thread lags further behind the feed than the queue may hold.
+  bool behind(const media::AccessUnit& unit) const {
+    const std::int64_t taken = stream_.taken_received_ns_.load(std::memory_order_acquire);
+    if (taken == 0 || stream_.queue_.size() == 0) return false;
+    return to_ns(unit.received.steady) - taken >
+           std::chrono::nanoseconds(stream_.settings_.queue_age_max).count();
+  }
+
+  void drop() { stream_.queue_dropped_.fetch_add(1, std::memory_order_relaxed); }
+
+  void publish(TurnInfo info) {
+    info_ = std::make_shared<const TurnInfo>(std::move(info));
+    stream_.turn_.publish(info_);
+  }
+
+  Stream& stream_;
+  const std::uint64_t number_;
+  std::shared_ptr<const TurnInfo> info_;
+  bool cut_ = false;
+  SteadyTime counted_at_{};
+  std::uint64_t counted_bytes_ = 0;
+};
+
+struct Stream::Running {
+  explicit Running(Stream& stream)
+      : metrics(stream.environment_.metrics, stream.key_.text()),
+        line(
+            {.video = stream.settings_.video,
+             .audio = stream.settings_.audio,
+             .window = stream.settings_.window,
+             .epoch = stream.epoch_},
+            [&stream](auto presentation) { stream.presentation_.publish(std::move(presentation)); },
+            stream.environment_.wake_list) {}
+
+  StreamMetrics metrics;
+  Line line;
+  std::shared_ptr<const TurnInfo> turn;  // the one whose units are being taken
+  bool turn_ended = true;                // the line was told that it is over
+  std::optional<SteadyTime> free_since;  // nobody publishes since then
+
+  State state = State::kWaiting;
+  WallTime state_since{};
+  SteadyTime status_at{};
+  std::uint64_t parts_seen = 0;
+  SteadyTime part_seen_at{};
+  std::optional<double> publish_delay_ms;
+  std::optional<double> capture_delay_ms;
+};
+
+Stream::Stream(media::StreamKey key, std::string epoch, StreamSettings settings,
+               const StreamEnvironment& environment)
+    : key_(std::move(key)),
+      epoch_(std::move(epoch)),
+      settings_(std::move(settings)),
+      environment_(environment),
+      queue_({.items = settings_.queue_units_max, .weight = settings_.queue_bytes_max}) {
+  auto status = std::make_shared<StreamStatus>();
+  status->since = environment_.clock.now().wall;
+  status_.publish(std::move(status));
+  media_thread_ = std::thread([this] { run(); });
+}
+
+Stream::~Stream() {
+  stop();
+  media_thread_.join();
+}
+
+void Stream::stop() {
+  stopping_.store(true, std::memory_order_release);
+  queue_.close();
+}
+
+bool Stream::is_free() const {
+  const std::uint64_t holder = holder_.load(std::memory_order_acquire);
+  if (holder == 0) return true;
+  if (holder == kClosed) return false;
+  const std::int64_t silent =
+      to_ns(environment_.clock.now().steady) - last_received_ns_.load(std::memory_order_acquire);
+  return silent > std::chrono::nanoseconds(settings_.takeover_after).count();
+}
+
+std::unique_ptr<media::Publication> Stream::open_turn(const media::PublishRequest& request) {
+  std::uint64_t holder = holder_.load(std::memory_order_acquire);
+  if (!is_free()) return nullptr;
+  const std::uint64_t number = turns_opened_ + 1;
+  // Fails only when the media thread has closed the stream at this very moment.
+  if (!holder_.compare_exchange_strong(holder, number, std::memory_order_acq_rel)) return nullptr;
+  turns_opened_ = number;
+  last_received_ns_.store(to_ns(environment_.clock.now().steady), std::memory_order_release);
+  report_.publish(nullptr);
+  return std::make_unique<Turn>(*this, number, request);
+}
+
+void Stream::run() {
+  name_this_thread("m-" + key_.text());
+  {
+    Running running(*this);
+    while (!stopping_.load(std::memory_order_acquire)) {
+      auto queued = queue_.take_until(std::chrono::steady_clock::now() + kIdle);
+      if (queued) take(running, *std::move(queued));
+      const Instant now = environment_.clock.now();
+      if (!queued) idle(running, now);
+      if (now.steady - running.status_at >= kStatusEvery) publish_status(running, now);
+    }
+    holder_.store(kClosed, std::memory_order_release);
+    running.line.finish();
+    running.state = State::kEnded;
+    publish_status(running, environment_.clock.now());
+  }  // the metrics' series are gone before another stream of this name can be made
+  ended_.store(true, std::memory_order_release);
+  expired_.store(true, std::memory_order_release);
+}
+
+void Stream::take(Running& running, Queued queued) {
+  taken_received_ns_.store(to_ns(queued.unit.received.steady), std::memory_order_release);
+  if (queued.turn != running.turn) begin(running, queued.turn);
+  running.line.push(queued.unit);
+  if (running.line.parts() != running.parts_seen) observe_part(running);
+}
+
+void Stream::begin(Running& running, std::shared_ptr<const TurnInfo> turn) {
+  const bool another = !running.turn || running.turn->number != turn->number;
+  if (another && !running.turn_ended) running.line.end_turn();
+  running.turn = std::move(turn);
+  running.turn_ended = false;
+  // A feed is known by its tracks; a new connection has none until its first table came.
+  if (running.turn->tracks.empty()) return;
+  running.line.begin_turn(running.turn->tracks);
+  if (running.line.error().empty()) return;
+  environment_.log.warning("stream", "the feed cannot be shown",
+                           {{"stream", key_.text()}, {"reason", running.line.error()}});
+}
+
+void Stream::observe_part(Running& running) {
+  const Instant now = environment_.clock.now();
+  running.parts_seen = running.line.parts();
+  running.part_seen_at = now.steady;
+  const auto publish_delay = now.steady - *running.line.newest_received();
+  running.publish_delay_ms = to_ms(publish_delay);
+  running.capture_delay_ms = to_ms(now.wall - *running.line.newest_captured());
+  running.metrics.observe_publish_delay(std::chrono::duration<double>(publish_delay).count());
+}
+
+// The queue is empty: ends what is over, and the stream itself when nobody comes back.
+void Stream::idle(Running& running, Instant now) {
+  const auto turn = turn_.read();
+  if (turn && !turn->over) {
+    running.free_since.reset();
+    if (turn != running.turn) begin(running, turn);
+    return;
+  }
+  if (!running.turn_ended) {
+    running.line.end_turn();
+    running.turn_ended = true;
+    publish_status(running, now);
+  }
+  if (!running.free_since) running.free_since = now.steady;
+  const auto hold = presentation_.read() ? std::chrono::milliseconds(settings_.reconnect_hold)
+                                         : std::chrono::milliseconds(kHoldWithoutPicture);
+  if (now.steady - *running.free_since >= hold && try_expire()) stop();
+}
+
+// Closes the stream unless a publisher has just opened it.
+bool Stream::try_expire() {
+  std::uint64_t free = 0;
+  return holder_.compare_exchange_strong(free, kClosed, std::memory_order_acq_rel);
+}
+
+void Stream::publish_status(Running& running, Instant now) {
+  running.status_at = now.steady;
+  auto status = std::make_shared<StreamStatus>();
+  const auto turn = turn_.read();
+  if (turn) {
+    status->protocol = turn->protocol;
+    status->remote = turn->remote;
+    status->tracks = turn->tracks;
+  }
+  if (const auto report = report_.read()) {
+    status->transport = report->transport;
+    status->demux = report->demux;
+    status->source_bitrate_bps = report->bitrate_bps;
+  }
+
+  State state = State::kWaiting;
+  if (running.state == State::kEnded) {
+    state = State::kEnded;
+  } else if (turn && turn->over) {
+    state = State::kReconnecting;
+  } else if (!running.line.error().empty()) {
+    state = State::kFailed;
+    status->error = running.line.error();
+  } else if (presentation_.read() && now.steady - running.part_seen_at < kSilent) {
+    state = State::kLive;
+  }
+  if (state != running.state || running.state_since == WallTime{}) running.state_since = now.wall;
+  running.state = state;
+  status->state = state;
+  status->since = running.state_since;
+  if (state == State::kLive) {
+    status->publish_delay_ms = running.publish_delay_ms;
+    status->capture_delay_ms = running.capture_delay_ms;
+  }
+  status->video = running.line.video_stats();
+  status->audio = running.line.audio_stats();
+  status->queue_dropped_units = queue_dropped_.load(std::memory_order_relaxed);
+  running.metrics.update(*status);
+  status_.publish(std::move(status));
+}
+
+}  // namespace mirror::stream

@@ -1,0 +1,73 @@
+#include "stream/stream_metrics.h"
+
+namespace mirror::stream {
+
+void StreamMetrics::Following::to(std::uint64_t total) {
+  counter_.Increment(static_cast<double>(total >= last_ ? total - last_ : total));
+  last_ = total;
+}
+
+StreamMetrics::StreamMetrics(Metrics& metrics, std::string key)
+    : metrics_(metrics),
+      key_(std::move(key)),
+      live_(metrics.gauge("mirror_stream_live", "1 while parts are being published.",
+                          {{"stream", key_}})),
+      source_bitrate_(metrics.gauge("mirror_stream_source_bitrate_bits_per_second",
+                                    "What the publisher sends, over the last second.",
+                                    {{"stream", key_}})),
+      rtt_(metrics.gauge("mirror_stream_rtt_seconds", "Round trip to the publisher.",
+                         {{"stream", key_}})),
+      received_bytes_(metrics.counter("mirror_stream_received_bytes_total",
+                                      "Bytes received from publishers.", {{"stream", key_}})),
+      packets_lost_(metrics.counter("mirror_stream_packets_lost_total",
+                                    "Packets seen missing, before repair.", {{"stream", key_}})),
+      packets_dropped_(metrics.counter("mirror_stream_packets_dropped_total",
+                                       "Packets given up as too late.", {{"stream", key_}})),
+      access_units_(metrics.counter("mirror_stream_access_units_total",
+                                    "Access units demultiplexed.", {{"stream", key_}})),
+      damaged_(metrics.counter("mirror_stream_access_units_damaged_total",
+                               "Access units with bytes missing.", {{"stream", key_}})),
+      continuity_errors_(metrics.counter("mirror_stream_ts_continuity_errors_total",
+                                         "Breaks in MPEG-TS continuity counters.",
+                                         {{"stream", key_}})),
+      queue_dropped_(metrics.counter("mirror_stream_queue_dropped_units_total",
+                                     "Access units dropped because transcoding fell behind.",
+                                     {{"stream", key_}})),
+      decode_errors_(metrics.counter("mirror_stream_decode_errors_total",
+                                     "Access units that a decoder refused.", {{"stream", key_}})),
+      slots_duplicated_(metrics.counter("mirror_stream_frames_duplicated_total",
+                                        "Frame slots filled with the picture before.",
+                                        {{"stream", key_}})),
+      pictures_dropped_(metrics.counter("mirror_stream_frames_dropped_total",
+                                        "Decoded pictures that had no slot.", {{"stream", key_}})),
+      samples_(metrics.counter("mirror_stream_frames_encoded_total", "Proxy frames encoded.",
+                               {{"stream", key_}})),
+      discontinuities_(metrics.counter("mirror_stream_discontinuities_total",
+                                       "Breaks in the presentation's timeline.",
+                                       {{"stream", key_}})),
+      publish_delay_(metrics.histogram(
+          "mirror_stream_publish_delay_seconds",
+          "From an access unit's last byte to its part being fetchable.", {{"stream", key_}},
+          {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1})) {}
+
+StreamMetrics::~StreamMetrics() { metrics_.remove_stream(key_); }
+
+void StreamMetrics::update(const StreamStatus& status) {
+  live_.Set(status.state == State::kLive ? 1 : 0);
+  source_bitrate_.Set(status.source_bitrate_bps);
+  rtt_.Set(status.transport.rtt_ms / 1'000);
+  received_bytes_.to(status.transport.bytes);
+  packets_lost_.to(status.transport.packets_lost);
+  packets_dropped_.to(status.transport.packets_dropped);
+  access_units_.to(status.demux.access_units);
+  damaged_.to(status.demux.damaged_access_units);
+  continuity_errors_.to(status.demux.continuity_errors);
+  queue_dropped_.to(status.queue_dropped_units);
+  decode_errors_.to(status.video.decode_errors + status.audio.decode_errors);
+  slots_duplicated_.to(status.video.slots_duplicated);
+  pictures_dropped_.to(status.video.pictures_dropped);
+  samples_.to(status.video.samples);
+  discontinuities_.to(status.video.discontinuities);
+}
+
+}  // namespace mirror::stream

@@ -1,0 +1,60 @@
+// The Prometheus handles of one stream, and what they are called.
+//
+// Belongs to the media thread; totals that other threads count reach it through their snapshots.
+// Destruction removes the stream's series.
+#pragma once
+
+#include <string>
+
+#include "base/metrics.h"
+#include "stream/status.h"
+
+namespace mirror::stream {
+
+class StreamMetrics {
+ public:
+  StreamMetrics(Metrics& metrics, std::string key);
+  ~StreamMetrics();
+  StreamMetrics(const StreamMetrics&) = delete;
+  StreamMetrics& operator=(const StreamMetrics&) = delete;
+
+  // Brings counters up to the totals of `status` and gauges to its values.
+  void update(const StreamStatus& status);
+  // One part became fetchable this long after the last access unit in it was complete.
+  void observe_publish_delay(double seconds) { publish_delay_.Observe(seconds); }
+
+ private:
+  // A counter that follows a total. A total that went back began anew (another publisher's
+  // connection, another demuxer), and counts from zero again.
+  class Following {
+   public:
+    explicit Following(Counter& counter) : counter_(counter) {}
+    void to(std::uint64_t total);
+
+   private:
+    Counter& counter_;
+    std::uint64_t last_ = 0;
+  };
+
+  Metrics& metrics_;
+  const std::string key_;
+
+  Gauge& live_;
+  Gauge& source_bitrate_;
+  Gauge& rtt_;
+  Following received_bytes_;
+  Following packets_lost_;
+  Following packets_dropped_;
+  Following access_units_;
+  Following damaged_;
+  Following continuity_errors_;
+  Following queue_dropped_;
+  Following decode_errors_;
+  Following slots_duplicated_;
+  Following pictures_dropped_;
+  Following samples_;
+  Following discontinuities_;
+  Histogram& publish_delay_;
+};
+
+}  // namespace mirror::stream

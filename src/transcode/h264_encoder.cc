@@ -1,0 +1,102 @@
+#include "transcode/h264_encoder.h"
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <string_view>
+
+#include "transcode/annex_b.h"
+
+namespace mirror::transcode {
+namespace {
+
+// x264 --preset. Checked here because x264 complains about others on standard error.
+constexpr std::array<std::string_view, 10> kPresets = {
+    "ultrafast", "superfast", "veryfast", "faster",   "fast",
+    "medium",    "slow",      "slower",   "veryslow", "placebo"};
+
+void set_geometry(AVCodecContext& context, const VideoSettings& settings, media::FrameRate rate) {
+  context.width = settings.width;
+  context.height = settings.height;
+  context.pix_fmt = AV_PIX_FMT_YUV420P;
+  context.sample_aspect_ratio = {1, 1};
+  context.framerate = {static_cast<int>(rate.num), static_cast<int>(rate.den)};
+  context.time_base = av_inv_q(context.framerate);
+  context.color_range = AVCOL_RANGE_MPEG;
+  context.colorspace = AVCOL_SPC_BT709;
+  context.color_primaries = AVCOL_PRI_BT709;
+  context.color_trc = AVCOL_TRC_BT709;
+}
+
+void set_rate_control(AVCodecContext& context, const VideoSettings& settings) {
+  const auto bps = static_cast<int>(settings.bitrate_bps);
+  context.bit_rate = bps;
+  context.rc_max_rate = bps;
+  // Half a second: one IDR picture may take about half of its segment's bits, and no more.
+  context.rc_buffer_size = bps / 2;
+}
+
+// Every picture comes out as it goes in: no B-pictures, no lookahead, no threads. IDR pictures are
+// those that we ask for, at segment starts: x264's own interval is longer than any segment.
+void set_structure(AVCodecContext& context, const VideoSettings& settings,
+                   const media::SampleGrid& grid) {
+  context.gop_size = static_cast<int>(4 * grid.samples_per_segment);
+  context.max_b_frames = 0;
+  context.thread_count = 1;
+  context.flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+  av_opt_set(context.priv_data, "preset", settings.preset.c_str(), 0);
+  av_opt_set(context.priv_data, "tune", "zerolatency", 0);
+  av_opt_set_int(context.priv_data, "forced-idr", 1, 0);
+  av_opt_set(context.priv_data, "x264-params",
+             "scenecut=0:rc-lookahead=0:sliced-threads=0:lookahead-threads=1:aud=0", 0);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<H264Encoder>> H264Encoder::create(const VideoSettings& settings,
+                                                         media::FrameRate rate) {
+  if (std::ranges::find(kPresets, settings.preset) == kPresets.end()) {
+    return fail("x264 has no preset {}", settings.preset);
+  }
+  av::take_over_log();
+  const AVCodec* codec = avcodec_find_encoder_by_name("libx264");
+  if (!codec) return fail("libavcodec has no libx264");
+  av::CodecContext context(avcodec_alloc_context3(codec));
+  if (!context) throw std::bad_alloc();
+  const auto grid = media::SampleGrid::for_video(rate);
+  set_geometry(*context, settings, rate);
+  set_rate_control(*context, settings);
+  set_structure(*context, settings, grid);
+  if (const int error = avcodec_open2(context.get(), codec, nullptr); error < 0) {
+    return fail("H.264 encoder {}x{}, preset {}: {}", settings.width, settings.height,
+                settings.preset, av::describe(error));
+  }
+  auto sets = find_h264_parameter_sets(
+      {context->extradata, static_cast<std::size_t>(context->extradata_size)});
+  if (sets.sps.empty() || sets.pps.empty()) return fail("H.264 encoder gave no parameter sets");
+  media::VideoDescription description{.grid = grid,
+                                      .frame_rate = rate,
+                                      .width = settings.width,
+                                      .height = settings.height,
+                                      .sps = std::move(sets.sps),
+                                      .pps = std::move(sets.pps),
+                                      .bitrate_bps = settings.bitrate_bps};
+  return std::unique_ptr<H264Encoder>(new H264Encoder(std::move(context), std::move(description)));
+}
+
+Result<Bytes> H264Encoder::encode(AVFrame& canvas, PictureKind kind) {
+  canvas.pts = pictures_++;
+  canvas.pict_type = kind == PictureKind::kIdr ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
+  if (const int error = avcodec_send_frame(context_.get(), &canvas); error < 0) {
+    return fail("H.264 encoder: {}", av::describe(error));
+  }
+  if (const int error = avcodec_receive_packet(context_.get(), packet_.get()); error < 0) {
+    return fail("H.264 encoder gave nothing: {}", av::describe(error));
+  }
+  auto sample =
+      h264_slices_length_prefixed({packet_->data, static_cast<std::size_t>(packet_->size)});
+  av_packet_unref(packet_.get());
+  return Bytes::take(std::move(sample));
+}
+
+}  // namespace mirror::transcode

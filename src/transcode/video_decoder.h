@@ -1,0 +1,48 @@
+// VideoDecoder: H.264 or HEVC access units in, pictures in output order out.
+//
+// On the media thread, owned by a VideoTranscoder, for one publisher's turn. Holds what the codec's
+// own reordering needs and no frame more.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "base/result.h"
+#include "media/access_unit.h"
+#include "transcode/av.h"
+
+namespace mirror::transcode {
+
+class VideoDecoder {
+ public:
+  static Result<std::unique_ptr<VideoDecoder>> create(media::Codec codec, int threads);
+
+  // Feeds one access unit; take() all pictures before the next. False if the decoder refused it.
+  bool push(const media::AccessUnit& unit);
+  // No more units: take() gives what is still held. The decoder is of no use after that.
+  void finish();
+
+  enum class Taken { kPicture, kNothing, kError };
+  // The next picture, valid until the next call.
+  Taken take();
+  const AVFrame& picture() const { return *frame_; }
+  media::MediaTime pts() const { return media::MediaTime(frame_->pts); }
+  Instant received() const;
+
+  // Frames per second that the parameter sets tell; 0 if they do not.
+  double reported_hz() const;
+
+ private:
+  explicit VideoDecoder(av::CodecContext context) : context_(std::move(context)) {}
+
+  const av::CodecContext context_;
+  const av::Packet packet_ = av::make_packet();
+  const av::Frame frame_ = av::make_frame();
+  // When the last units came in, found again through AVFrame::reordered_opaque. Longer than any
+  // decoded picture buffer (16 in both standards).
+  std::array<Instant, 64> received_{};
+  std::int64_t units_ = 0;
+};
+
+}  // namespace mirror::transcode

@@ -1,0 +1,74 @@
+// Holds the includes under src/ to the arrows of ARCHITECTURE.md, and prints the graph.
+//
+//   node tests/include_graph.mjs [SOURCE_DIR]
+//
+// A module may include itself and what its line names, nothing further down. Tests beside the source
+// are held to the same arrows.
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+// The arrows, downwards. A change here is a change of the architecture: say why in an ADR.
+const ARROWS = {
+  base: [],
+  media: ['base'],
+  codec: ['media', 'base'],
+  mpegts: ['codec', 'media', 'base'],
+  transcode: ['codec', 'media', 'base'],
+  cmaf: ['codec', 'media', 'base'],
+  hls: ['cmaf', 'media', 'base'],
+  ingest: ['mpegts', 'media', 'base'],
+  stream: ['transcode', 'hls', 'media', 'base'],
+  net: ['base'],
+  http: ['net', 'base'],
+  api: ['http', 'net', 'stream', 'hls', 'media', 'base'], // net for the loop alone
+};
+ARROWS.app = Object.keys(ARROWS); // the wiring sees everything
+
+const source = join(resolve(process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), '..')), 'src');
+
+function filesOf(folder) {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return filesOf(path);
+    return /\.(h|cc)$/.test(entry.name) ? [path] : [];
+  });
+}
+
+const faults = [];
+const edges = new Map(); // "from to" → number of includes
+const modules = readdirSync(source, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map((entry) => entry.name);
+
+for (const module of modules) {
+  if (!(module in ARROWS)) {
+    faults.push(`src/${module}: a module that the table in tests/include_graph.mjs does not know`);
+    continue;
+  }
+  for (const file of filesOf(join(source, module))) {
+    readFileSync(file, 'utf8').split('\n').forEach((line, index) => {
+      const target = /^\s*#\s*include\s*"([^"]+)"/.exec(line)?.[1];
+      if (target === undefined) return;
+      const where = `src/${file.slice(source.length + 1)}:${index + 1}`;
+      const to = target.includes('/') ? target.slice(0, target.indexOf('/')) : null;
+      if (to === null || !(to in ARROWS)) {
+        faults.push(`${where}: "${target}" does not begin with a module's name`);
+      } else if (to !== module) {
+        edges.set(`${module} ${to}`, (edges.get(`${module} ${to}`) ?? 0) + 1);
+        if (!ARROWS[module].includes(to)) faults.push(`${where}: ${module} must not include ${to} ("${target}")`);
+      }
+    });
+  }
+}
+
+for (const module of Object.keys(ARROWS).reverse()) {
+  const out = [...edges].filter(([edge]) => edge.startsWith(`${module} `));
+  const names = out.map(([edge, count]) => `${edge.split(' ')[1]} (${count})`);
+  console.log(`${module.padEnd(10)} → ${names.join(', ') || 'nothing'}`);
+}
+if (faults.length > 0) {
+  console.error(`\n${faults.length} against the arrows:\n${faults.join('\n')}`);
+  process.exit(1);
+}
+console.log('\nEvery include follows the arrows.');
