@@ -4,9 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <cassert>
 #include <iterator>
-#include <span>
 #include <variant>
 
 namespace mirror::hls {
@@ -21,31 +20,6 @@ void write_part(Out out, const WindowSettings& settings, PartPosition at, const 
   const auto ticks = duration_ticks(settings.grid, part.samples, Rounding::kNearest);
   fmt::format_to(out, "#EXT-X-PART:DURATION={},URI=\"{}/{}.{}.m4s\"{}\n", format_seconds(ticks),
                  settings.epoch, at.segment, at.part, part.independent ? ",INDEPENDENT=YES" : "");
-}
-
-enum class Listing { kWithParts, kWithoutParts };
-
-void write_segment(Out out, const WindowSettings& settings, const Segment& segment,
-                   Listing listing) {
-  if (segment.discontinuity) fmt::format_to(out, "#EXT-X-DISCONTINUITY\n");
-  fmt::format_to(out, "#EXT-X-PROGRAM-DATE-TIME:{}\n", format_date(segment.date));
-  if (listing == Listing::kWithParts) {
-    PartPosition at{segment.number, 0};
-    for (const Part& part : segment.parts) {
-      write_part(out, settings, at, part);
-      ++at.part;
-    }
-  }
-  if (!segment.complete) return;
-  const auto ticks = duration_ticks(settings.grid, segment.samples(), Rounding::kNearest);
-  fmt::format_to(out, "#EXTINF:{},\n{}/{}.m4s\n", format_seconds(ticks), settings.epoch,
-                 segment.number);
-}
-
-std::span<const std::shared_ptr<const Segment>> listed_segments(const WindowView& view) {
-  const auto first = std::ranges::find_if(
-      view.segments, [&view](const auto& segment) { return segment->number >= view.first_listed; });
-  return {first, view.segments.end()};
 }
 
 // RFC 8216bis, 6.2.2: parts stay listed within three target durations of the playlist's end. A
@@ -142,11 +116,28 @@ std::string render_head(const media::SampleGrid& grid) {
       format_seconds(part_target));
 }
 
+SegmentText render_segment(const WindowSettings& settings, const Segment& segment) {
+  SegmentText text;
+  if (segment.discontinuity) text.before = "#EXT-X-DISCONTINUITY\n";
+  fmt::format_to(Out(text.before), "#EXT-X-PROGRAM-DATE-TIME:{}\n", format_date(segment.date));
+  PartPosition at{segment.number, 0};
+  for (const Part& part : segment.parts) {
+    write_part(Out(text.parts), settings, at, part);
+    ++at.part;
+  }
+  if (!segment.complete) return text;
+  const auto ticks = duration_ticks(settings.grid, segment.samples(), Rounding::kNearest);
+  fmt::format_to(Out(text.after), "#EXTINF:{},\n{}/{}.m4s\n", format_seconds(ticks), settings.epoch,
+                 segment.number);
+  return text;
+}
+
 std::string render_media_playlist(std::string_view head, const WindowSettings& settings,
-                                  const WindowView& view,
+                                  const WindowView& view, const std::deque<SegmentText>& texts,
                                   const std::vector<RenditionReport>& reports) {
   constexpr std::size_t kBytesPerSegment = 110;
   constexpr std::size_t kBytesForTheRest = 4'096;
+  assert(texts.size() == view.segments.size());
   std::string text;
   text.reserve(kBytesForTheRest + kBytesPerSegment * view.segments.size());
   text += head;
@@ -157,12 +148,15 @@ std::string render_media_playlist(std::string_view head, const WindowSettings& s
                  "#EXT-X-MAP:URI=\"{}/init.mp4\"\n",
                  view.first_listed, view.discontinuity_sequence, settings.epoch);
   const MediaSequence parts_from = first_with_parts(settings, view);
-  for (const auto& segment : listed_segments(view)) {
-    write_segment(out, settings, *segment,
-                  segment->number >= parts_from ? Listing::kWithParts : Listing::kWithoutParts);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const MediaSequence number = view.segments[i]->number;
+    if (number < view.first_listed) continue;
+    text += texts[i].before;
+    if (number >= parts_from) text += texts[i].parts;
+    text += texts[i].after;
   }
   if (view.ended) {
-    fmt::format_to(out, "#EXT-X-ENDLIST\n");
+    text += "#EXT-X-ENDLIST\n";
     return text;
   }
   fmt::format_to(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}/{}.{}.m4s\"\n", settings.epoch,

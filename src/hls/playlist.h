@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,14 +39,24 @@ std::string format_date(WallTime date);
 // PART-TARGET or a hold-back change give up): EXTM3U to PART-INF.
 std::string render_head(const media::SampleGrid& grid);
 
+// A segment's lines, rendered when its parts change and then only copied: a playlist of hours costs
+// little more than one of seconds.
+struct SegmentText {
+  std::string before;  // EXT-X-DISCONTINUITY, EXT-X-PROGRAM-DATE-TIME
+  std::string parts;   // one EXT-X-PART each
+  std::string after;   // EXTINF and the URI; empty while the segment is open
+};
+SegmentText render_segment(const WindowSettings& settings, const Segment& segment);
+
 struct RenditionReport {
   std::string_view uri;
   PartPosition last;
 };
 
-// The whole media playlist; `view.playlist` itself is not read.
+// The whole media playlist. `texts` belong to `view.segments`, one each; `view.playlist` is not
+// read.
 std::string render_media_playlist(std::string_view head, const WindowSettings& settings,
-                                  const WindowView& view,
+                                  const WindowView& view, const std::deque<SegmentText>& texts,
                                   const std::vector<RenditionReport>& reports);
 
 // One rendition as the multivariant playlist describes it.

@@ -17,7 +17,8 @@ Segmenter::Segmenter(const media::TrackDescription& track, Window& window)
 }
 
 void Segmenter::push(media::Sample sample) {
-  if (started_ && (sample.discontinuity || sample.decode_time > next_decode_time_)) {
+  const bool gap = started_ && sample.decode_time > next_decode_time_;
+  if (sample.discontinuity || gap) {
     close_segment();
     discontinuity_ = true;
   }

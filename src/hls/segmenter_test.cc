@@ -128,10 +128,22 @@ TEST_F(SegmenterTest, TimeNeverGoesBackward) {
   EXPECT_EQ(shape(), "3+1. !3");
 }
 
-TEST_F(SegmenterTest, TheFirstSegmentHasNoDiscontinuity) {
+// Renditions of a stream must count the same breaks (RFC 8216bis, 6.2.4), so one that has its first
+// sample behind a break that another saw keeps it.
+TEST_F(SegmenterTest, TheFirstSegmentKeepsItsDiscontinuity) {
   segmenter_.push(feed_.next_after_break(0));
   push(2);
-  EXPECT_EQ(shape(), "3");
+  EXPECT_EQ(shape(), "!3");
+}
+
+// A break before a sample that has to be dropped stands before the next one that is taken.
+TEST_F(SegmenterTest, DiscontinuitySurvivesADroppedSample) {
+  push(4);
+  media::Sample lost = feed_.next_after_break(10);
+  lost.sync = false;
+  segmenter_.push(lost);
+  push(3);
+  EXPECT_EQ(shape(), "3+1. !3");
 }
 
 TEST_F(SegmenterTest, OversizeSampleIsDropped) {

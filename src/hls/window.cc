@@ -59,6 +59,8 @@ Window::Window(WindowSettings settings)
   view_.publish(std::make_shared<const WindowView>(next_));
 }
 
+Window::~Window() = default;
+
 void Window::set_siblings(std::vector<Sibling> siblings) {
   for (Sibling& sibling : siblings) {
     siblings_.push_back({std::move(sibling.uri), sibling.window});
@@ -84,10 +86,7 @@ void Window::publish(Part part, SegmentState state) {
   if (state == SegmentState::kComplete) {
     complete_open_segment();
   } else {
-    // Readers hold the older copy, so the open segment is copied: a handful of references.
-    if (!open_shown_) next_.segments.emplace_back();
-    next_.segments.back() = std::make_shared<const Segment>(open_);
-    open_shown_ = true;
+    show_open_segment();
   }
   publish_view();
 }
@@ -113,11 +112,21 @@ void Window::end() {
 void Window::complete_open_segment() {
   open_.complete = true;
   next_.next = {open_.number + 1, 0};
-  if (!open_shown_) next_.segments.emplace_back();
-  next_.segments.back() = std::make_shared<const Segment>(std::move(open_));
+  show_open_segment();
   open_ = {};
   opened_ = false;
   open_shown_ = false;
+}
+
+// Readers hold the older copy, so the open segment is copied: a handful of references.
+void Window::show_open_segment() {
+  if (!open_shown_) {
+    next_.segments.emplace_back();
+    texts_.emplace_back();
+  }
+  next_.segments.back() = std::make_shared<const Segment>(open_);
+  texts_.back() = render_segment(settings_, open_);
+  open_shown_ = true;
 }
 
 // Takes from the playlist, and later from the window, what is older than the settings ask for.
@@ -135,6 +144,7 @@ void Window::slide() {
     kept_now_samples_ -= (*keep)->samples();
     ++keep;
   }
+  texts_.erase(texts_.begin(), texts_.begin() + (keep - next_.segments.begin()));
   next_.segments.erase(next_.segments.begin(), keep);
 }
 
@@ -154,7 +164,7 @@ std::string Window::render() const {
     // The media thread writes all renditions of a stream, so `next_` of a sibling is its newest.
     if (const auto last = window->next_.last_part()) reports.push_back({sibling.uri, *last});
   }
-  return render_media_playlist(head_, settings_, next_, reports);
+  return render_media_playlist(head_, settings_, next_, texts_, reports);
 }
 
 }  // namespace mirror::hls

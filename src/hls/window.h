@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -89,6 +90,8 @@ Readiness readiness_of_segment(const WindowView& view, MediaSequence number);
 // A request for the part that the playlist hints at is held; parts further ahead are not found.
 Readiness readiness_of_part(const WindowView& view, MediaSequence number, PartIndex part);
 
+struct SegmentText;  // hls/playlist.h
+
 struct WindowSettings {
   std::string epoch;  // the folder of every media URI
   media::SampleGrid grid;
@@ -112,6 +115,7 @@ class Window {
   };
 
   explicit Window(WindowSettings settings);
+  ~Window();
   Window(const Window&) = delete;
   Window& operator=(const Window&) = delete;
 
@@ -149,6 +153,7 @@ class Window {
   void publish_view();
   void slide();
   void complete_open_segment();
+  void show_open_segment();
   std::string render() const;
 
   const WindowSettings settings_;
@@ -158,8 +163,9 @@ class Window {
   std::vector<WeakSibling> siblings_;
 
   // Written by the media thread only.
-  WindowView next_;  // what the next publication will show
-  Segment open_;     // meaningful while opened_
+  WindowView next_;                // what the next publication will show
+  std::deque<SegmentText> texts_;  // of next_.segments, one each
+  Segment open_;                   // meaningful while opened_
   bool opened_ = false;
   bool open_shown_ = false;  // next_.segments ends with a copy of open_
   std::uint64_t listed_now_samples_ = 0;

@@ -55,7 +55,7 @@ WallTime SrtConnection::captured(Instant now, std::int64_t srt_now_us,
 }
 
 media::TransportStats SrtConnection::report(Instant now, const Log& log) {
-  media::TransportStats stats;
+  media::TransportStats& stats = reported_;  // a broken connection is not measured any more
   SRT_TRACEBSTATS measured{};
   if (srt_bstats(socket_.id(), &measured, 0) != SRT_ERROR) {
     stats.bytes = measured.byteRecvTotal;

@@ -52,6 +52,7 @@ class SrtConnection {
   const SrtSocket socket_;
   const media::PublishRequest request_;
   const SteadyTime began_;
+  media::TransportStats reported_;
   const std::chrono::milliseconds latency_;  // as negotiated
   const std::unique_ptr<media::Publication> publication_;
   mpegts::Demuxer demuxer_;

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
@@ -239,13 +240,13 @@ inline Feed shifted(Feed feed, MediaTime by, std::chrono::microseconds arrival) 
   return feed;
 }
 
-// In order of arrival.
-inline Feed merged(Feed a, const Feed& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  std::stable_sort(a.begin(), a.end(), [](const auto& x, const auto& y) {
-    return x.received.steady < y.received.steady;
-  });
-  return a;
+// In order of arrival, in which both already are.
+inline Feed merged(const Feed& a, const Feed& b) {
+  Feed out;
+  std::ranges::merge(
+      a, b, std::back_inserter(out), {}, [](const auto& unit) { return unit.received.steady; },
+      [](const auto& unit) { return unit.received.steady; });
+  return out;
 }
 
 // --- Judges.

@@ -55,6 +55,7 @@ function summarize(streams: Stream[]): void {
   if (summary.textContent !== text) summary.textContent = text;
   document.title = live > 0 ? `Mirror · ${live} live` : 'Mirror';
   empty.hidden = streams.length > 0;
+  byId('keys').hidden = streams.length === 0;
 }
 
 function explain(): void {
