@@ -12,9 +12,9 @@ StreamMetrics::StreamMetrics(Metrics& metrics, std::string key)
       key_(std::move(key)),
       live_(metrics.gauge("mirror_stream_live", "1 while parts are being published.",
                           {{"stream", key_}})),
-      source_bitrate_(metrics.gauge("mirror_stream_source_bitrate_bits_per_second",
-                                    "What the publisher sends, over the last second.",
-                                    {{"stream", key_}})),
+      source_rate_(metrics.gauge("mirror_stream_source_bytes_per_second",
+                                 "What the publisher sends, over the last second.",
+                                 {{"stream", key_}})),
       rtt_(metrics.gauge("mirror_stream_rtt_seconds", "Round trip to the publisher.",
                          {{"stream", key_}})),
       received_bytes_(metrics.counter("mirror_stream_received_bytes_total",
@@ -54,7 +54,7 @@ StreamMetrics::~StreamMetrics() { metrics_.remove_stream(key_); }
 
 void StreamMetrics::update(const StreamStatus& status) {
   live_.Set(status.state == State::kLive ? 1 : 0);
-  source_bitrate_.Set(status.source_bitrate_bps);
+  source_rate_.Set(status.source_bitrate_bps / 8);
   rtt_.Set(status.transport.rtt_ms / 1'000);
   received_bytes_.to(status.transport.bytes);
   packets_lost_.to(status.transport.packets_lost);

@@ -40,7 +40,7 @@ class StreamMetrics {
   const std::string key_;
 
   Gauge& live_;
-  Gauge& source_bitrate_;
+  Gauge& source_rate_;
   Gauge& rtt_;
   Following received_bytes_;
   Following packets_lost_;
