@@ -1,5 +1,6 @@
 #include "api/api.h"
 
+#include <algorithm>
 #include <chrono>
 #include <string_view>
 #include <utility>
@@ -17,6 +18,22 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view kAllowed = "GET, HEAD, OPTIONS";
 constexpr auto kTick = 500ms;
+
+// Whether "gzip" is among the encodings that the client takes (RFC 9110, 12.5.3). A weight of zero
+// forbids it; other weights do not matter, since there is only one encoding to choose.
+bool accepts_gzip(const http::Request& request) {
+  std::string_view rest = request.header("accept-encoding").value_or("");
+  while (!rest.empty()) {
+    const std::string_view item = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
+    const auto name = item.find("gzip");
+    if (name == std::string_view::npos) continue;
+    const std::string_view weight = item.substr(name + 4);
+    return weight.find("q=0") == std::string_view::npos ||
+           weight.find("q=0.") != std::string_view::npos;
+  }
+  return false;
+}
 
 class ApiHandler final : public http::Handler {
  public:
@@ -84,19 +101,23 @@ class ApiHandler final : public http::Handler {
   }
 
   void asset(std::string_view path, const http::Request& request, http::Exchange& exchange) const {
-    if (path == "/") path = "/index.html";
     const Asset* asset = find_asset(path);
     if (asset == nullptr) {
       return exchange.respond(http::Response::text(404, "there is nothing at this address\n"));
     }
+    const bool gzip = !asset->gzip.empty() && accepts_gzip(request);
+    const std::string_view etag = gzip ? asset->etag_gzip : asset->etag;
     const std::string cache(asset->immutable ? "public, max-age=31536000, immutable" : "no-cache");
-    http::Headers headers = {{"etag", std::string(asset->etag)}, {"cache-control", cache}};
-    if (request.header("if-none-match") == asset->etag) {
+    http::Headers headers = {
+        {"etag", std::string(etag)}, {"cache-control", cache}, {"vary", "accept-encoding"}};
+    if (request.header("if-none-match") == etag) {
       return exchange.respond({.status = 304, .headers = std::move(headers)});
     }
     headers.push_back({"content-type", std::string(asset->content_type)});
     headers.push_back({"x-content-type-options", "nosniff"});
-    exchange.respond({.headers = std::move(headers), .body = {Bytes::of_static(asset->body)}});
+    if (gzip) headers.push_back({"content-encoding", "gzip"});
+    exchange.respond({.headers = std::move(headers),
+                      .body = {Bytes::of_static(gzip ? asset->gzip : asset->body)}});
   }
 
   void on_tick() {

@@ -50,8 +50,8 @@ struct Track {
 struct AccessUnit {
   TrackId track = 0;
   Codec codec = Codec::kUnsupported;
-  MediaTime pts{};  // unwrapped: grows past 2^33
-  MediaTime dts{};  // equals pts where the source gives none
+  MediaTime pts{};             // unwrapped: grows past 2^33
+  MediaTime dts{};             // equals pts where the source gives none
   bool random_access = false;  // H.264 IDR (or recovery point), HEVC IRAP; every audio frame
   bool damaged = false;        // bytes are known to be missing from this unit
   bool discontinuity = false;  // the source's timeline broke before this unit; pts may jump

@@ -23,9 +23,10 @@ FrameRate snap_frame_rate(double measured_hz);
 // The grid of one track: `timescale` units per second, each sample lasts `sample_duration`.
 //
 // | fps    | frames/part | part ms | frames/segment | segment ms | timescale/tick |
-// | 23.976 | 2 | 83.417 | 12 | 500.5 | 24000/1001 |   | 29.97 | 3 | 100.1 | 15 | 500.5 | 30000/1001 |
-// | 25     | 2 | 80     | 12 | 480   | 25000/1000 |   | 50    | 5 | 100   | 25 | 500   | 50000/1000 |
-// AAC at 48 kHz, 1024 samples a frame: 5 frames a part (106.67 ms), 25 a segment (533.3 ms).
+// | 23.976 | 2 | 83.417 | 12 | 500.5 | 24000/1001 |   | 29.97 | 3 | 100.1 | 15 | 500.5 | 30000/1001
+// | | 25     | 2 | 80     | 12 | 480   | 25000/1000 |   | 50    | 5 | 100   | 25 | 500   |
+// 50000/1000 | AAC at 48 kHz, 1024 samples a frame: 5 frames a part (106.67 ms), 25 a segment
+// (533.3 ms).
 struct SampleGrid {
   std::uint32_t timescale = 0;
   std::uint32_t sample_duration = 0;

@@ -28,9 +28,9 @@ struct PublishRefusal {
 struct TransportStats {
   std::uint64_t bytes = 0;
   std::uint64_t packets = 0;
-  std::uint64_t packets_lost = 0;            // seen missing, before repair
-  std::uint64_t packets_retransmitted = 0;   // arrived again
-  std::uint64_t packets_dropped = 0;         // given up: too late
+  std::uint64_t packets_lost = 0;           // seen missing, before repair
+  std::uint64_t packets_retransmitted = 0;  // arrived again
+  std::uint64_t packets_dropped = 0;        // given up: too late
   double rtt_ms = 0;
   int latency_ms = 0;  // the transport's own receive buffer, as negotiated
 };

@@ -18,9 +18,9 @@ struct Sample {
   std::int64_t decode_time = 0;  // in the grid's timescale units; equals presentation time (no B)
   bool sync = false;             // H.264 IDR; every AAC frame
   bool discontinuity = false;    // the first sample after a break in the source
-  WallTime captured{};    // estimated instant of capture; the same clock for all renditions
+  WallTime captured{};           // estimated instant of capture; the same clock for all renditions
   SteadyTime received{};  // when the access unit behind it was complete, to measure our own delay
-  Bytes data;                    // H.264: length-prefixed NAL units (4 bytes); AAC: raw frame
+  Bytes data;             // H.264: length-prefixed NAL units (4 bytes); AAC: raw frame
 };
 
 struct VideoDescription {

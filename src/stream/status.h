@@ -18,7 +18,7 @@ namespace mirror::stream {
 enum class State {
   kWaiting,       // a publisher is connected, nothing can be watched yet
   kLive,          // access units come in and parts go out
-  kReconnecting,  // the publisher left; its windows are held for its return
+  kReconnecting,  // the publisher left or fell silent; the windows are held for its return
   kFailed,        // a publisher is connected and cannot be shown; `error` says why
   kEnded,         // closed; about to be removed
 };

@@ -289,8 +289,9 @@ void Stream::publish_status(Running& running, Instant now) {
   } else if (!running.line.error().empty()) {
     state = State::kFailed;
     status->error = running.line.error();
-  } else if (presentation_.read() && now.steady - running.part_seen_at < kSilent) {
-    state = State::kLive;
+  } else if (presentation_.read()) {
+    const bool silent = now.steady - running.part_seen_at >= kSilent;
+    if (running.parts_seen > 0) state = silent ? State::kReconnecting : State::kLive;
   }
   if (state != running.state || running.state_since == WallTime{}) running.state_since = now.wall;
   running.state = state;
