@@ -9,13 +9,12 @@
 #include "cmaf/golden.h"
 #include "cmaf/init_segment.h"
 
-namespace {
-std::atomic<int> allocations{0};
-}  // namespace
-
 // Counts what ChunkWriter allocates. The sanitizers bring their own operators.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
 #define MIRROR_COUNTS_ALLOCATIONS 1
+namespace {
+std::atomic<int> allocations{0};
+}  // namespace
 void* operator new(std::size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size)) return memory;
