@@ -87,8 +87,8 @@ INSTANTIATE_TEST_SUITE_P(
         Evil{"HugeLength", kPost + "Content-Length: 99999999999999999999\r\n\r\n", 400, "bad"},
         Evil{"LargeBody", kPost + "Content-Length: 101\r\n\r\n", 413, "too large"},
         Evil{"Gzip", kPost + "Transfer-Encoding: gzip, chunked\r\n\r\n", 501, "chunked"},
-        Evil{"TwoCodings", kPost + "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n", 400,
-             "two"},
+        Evil{"TwoCodings", kPost + "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n",
+             400, "two"},
         Evil{"ChunkedHttp10", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "1.0"},
         Evil{"LengthlessHttp10", "POST / HTTP/1.0\r\n\r\n", 411, "Content-Length"},
         Evil{"Expectation", kPost + "Expect: miracles\r\n\r\n", 417, "100-continue"},
@@ -100,15 +100,19 @@ INSTANTIATE_TEST_SUITE_P(
         Evil{"ChunkLf", kChunked + "3\nabc\r\n", 400, "LF without CR"},
         Evil{"ChunksTooLarge", kChunked + "64\r\n" + std::string(100, 'a') + "\r\n1\r\n", 413,
              "too large"},
-        Evil{"ChunkExtensionLong", kChunked + "3;" + std::string(300, 'a') + "\r\n", 400, "too long"},
+        Evil{"ChunkExtensionLong", kChunked + "3;" + std::string(300, 'a') + "\r\n", 400,
+             "too long"},
         Evil{"TrailerBad", kChunked + "0\r\nno colon\r\n\r\n", 400, "trailer"},
         Evil{"TrailerLong", kChunked + "0\r\nA: " + std::string(2000, 'a') + "\r\n\r\n", 400,
              "too long"},
-        Evil{"ManyFields", get("/", [] {
-               std::string fields;
-               for (int i = 0; i < 10; ++i) fields += "A: b\r\n";
-               return fields + "\r\n";
-             }()), 431, "too many"},
+        Evil{"ManyFields",
+             get("/",
+                 [] {
+                   std::string fields;
+                   for (int i = 0; i < 10; ++i) fields += "A: b\r\n";
+                   return fields + "\r\n";
+                 }()),
+             431, "too many"},
         Evil{"LongField", get("/", "A: " + std::string(2000, 'a')), 431, "too long"},
         Evil{"LongLine", "GET /" + std::string(2000, 'a'), 414, "too long"},
         Evil{"LongTarget", get("/" + std::string(300, 'a')), 414, "too long"},
@@ -131,11 +135,21 @@ Request parsed(const std::string& input) {
 }
 
 TEST(Http1Parser, PathsAreDecodedAndFreedOfDots) {
-  const std::pair<std::string, std::string> table[] = {
-      {"/", "/"},           {"/a/b", "/a/b"},       {"/a%20b", "/a b"},  {"/a/./b", "/a/b"},
-      {"/a/../b", "/b"},    {"/../../a", "/a"},     {"/a/..", "/"},      {"/a/.", "/a/"},
-      {"/a/b/..", "/a/"},   {"/%2e%2e/%2E./x", "/x"}, {"/a%2f..%2fb", "/b"}, {"/a//b", "/a//b"},
-      {"/..a/.b", "/..a/.b"}, {"http://h/x/../y", "/y"}, {"http://h?q", "/"}};
+  const std::pair<std::string, std::string> table[] = {{"/", "/"},
+                                                       {"/a/b", "/a/b"},
+                                                       {"/a%20b", "/a b"},
+                                                       {"/a/./b", "/a/b"},
+                                                       {"/a/../b", "/b"},
+                                                       {"/../../a", "/a"},
+                                                       {"/a/..", "/"},
+                                                       {"/a/.", "/a/"},
+                                                       {"/a/b/..", "/a/"},
+                                                       {"/%2e%2e/%2E./x", "/x"},
+                                                       {"/a%2f..%2fb", "/b"},
+                                                       {"/a//b", "/a//b"},
+                                                       {"/..a/.b", "/..a/.b"},
+                                                       {"http://h/x/../y", "/y"},
+                                                       {"http://h?q", "/"}};
   for (const auto& [target, path] : table) EXPECT_EQ(parsed(get(target)).path, path) << target;
 }
 

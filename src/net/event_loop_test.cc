@@ -39,8 +39,8 @@ TEST(EventLoop, TimersFireInOrderOfTheirInstants) {
     }));
     timers.back()->arm(start + milliseconds(ms));
   }
-  timers[2]->disarm();                          // 4
-  timers[6]->arm(start + milliseconds(0));      // 7, now the first
+  timers[2]->disarm();                      // 4
+  timers[6]->arm(start + milliseconds(0));  // 7, now the first
   loop->run();
   EXPECT_EQ(order, (std::vector{7, 1, 2, 3, 5, 9}));
 }
