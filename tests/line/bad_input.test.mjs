@@ -62,19 +62,8 @@ test('bad publishers are told so, and a good one goes on', { timeout: 180_000 },
     assert.equal(after.state, 'live');
   }));
 
-  await t.test('garbage never becomes a stream that plays', telling(server, async () => {
-    const noise = publishRaw(t, server, 'noise', randomBytes(2_000_000), { bitsPerSecond: 4_000_000 });
-    // Packets that begin like MPEG-TS and mean nothing.
-    const synced = randomBytes(188 * 10_000);
-    for (let at = 0; at < synced.length; at += 188) synced[at] = 0x47;
-    const packets = publishRaw(t, server, 'packets', synced, { bitsPerSecond: 4_000_000 });
-    await Promise.all([noise.ended, packets.ended]);
-    const { streams } = await server.json('/api/v1/streams');
-    for (const stream of streams.filter(({ key }) => key !== 'good')) {
-      assert.notEqual(stream.state, 'live');
-      assert.equal(stream.playlist, null);
-    }
-  }));
+  // It takes a while until a publisher is told of, so this one noises beside the tests below.
+  const noise = publishRaw(t, server, 'noise', randomBytes(1_500_000), { bitsPerSecond: 1_000_000 });
 
   await t.test('a codec that is not supported is named', telling(server, async () => {
     publishWithFfmpeg(t, server, 'old', mpeg2);
@@ -124,6 +113,27 @@ test('bad publishers are told so, and a good one goes on', { timeout: 180_000 },
     for (const socket of leaving) socket.destroy();
     await eventually('they are all gone', async () => (await connections()) <= before + 2);
     agent.destroy();
+  }));
+
+  await t.test('garbage never becomes a stream that plays', telling(server, async () => {
+    // Packets that begin like MPEG-TS and mean nothing.
+    const synced = randomBytes(188 * 5_000);
+    for (let at = 0; at < synced.length; at += 188) synced[at] = 0x47;
+    const packets = publishRaw(t, server, 'packets', synced, { bitsPerSecond: 4_000_000 });
+    await packets.ended;
+    await server.logged('what is sent is no transport stream', (entry) =>
+      entry.stream === 'noise' && /not an MPEG transport stream/.test(entry.message),
+    );
+    const { streams } = await server.json('/api/v1/streams');
+    for (const stream of streams.filter(({ key }) => key === 'noise' || key === 'packets')) {
+      assert.notEqual(stream.state, 'live');
+      assert.equal(stream.playlist, null);
+    }
+    await noise.stop('SIGTERM');
+    const gone = await server.logged('the noise has gone', (entry) =>
+      entry.stream === 'noise' && entry.message === 'publisher gone',
+    );
+    assert.ok(gone.bytes > 0, 'what it sent was counted');
   }));
 
   await t.test('the good stream was not disturbed', telling(server, async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import {
-  blipTimes, decodeComplaints, flashTimes, noisyCard, probe, publishWithFfmpeg, Server, telling,
+  blipTimes, decodeComplaints, flashTimes, nalUnitTypes, noisyCard, probe, publishWithFfmpeg, Server, telling,
   testCard, Viewer, write,
 } from './lib.mjs';
 
@@ -76,6 +76,11 @@ test('ffmpeg publishes over SRT and viewers get a true proxy', { timeout: 240_00
     assert.equal(Number(streams[0].nb_read_frames), samples.length, 'each sample is a picture');
     packets.forEach((packet, at) => {
       assert.equal(packet.flags.includes('K'), at % 15 === 0, `picture ${at} is ${packet.flags}`);
+    });
+    // Those flags are the container's; the bitstream says the same.
+    const pictures = video.parts.flatMap((part) => nalUnitTypes(part.chunk));
+    pictures.forEach((types, at) => {
+      assert.equal(types.includes(5), at % 15 === 0, `picture ${at} holds NAL units ${types}`);
     });
     assert.equal(await decodeComplaints(files.video), '');
   }));

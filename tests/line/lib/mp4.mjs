@@ -88,10 +88,24 @@ export function readChunk(bytes) {
     decodeTime,
     samples,
     duration: samples.reduce((sum, sample) => sum + sample.duration, 0),
+    media: mdat.body,
     mediaBytes: mdat.body.length,
     sampleBytes: samples.reduce((sum, sample) => sum + sample.size, 0),
     prft: prft ? readPrft(prft.body) : null,
   };
+}
+
+// The NAL unit types of each sample of an H.264 chunk: [[5], [1], …] (ISO/IEC 14496-10, 7.4.1).
+export function nalUnitTypes(chunk) {
+  let at = 0;
+  return chunk.samples.map(({ size }) => {
+    const types = [];
+    for (const end = at + size; at < end; ) {
+      types.push(chunk.media[at + 4] & 0x1f);
+      at += 4 + chunk.media.readUInt32BE(at);
+    }
+    return types;
+  });
 }
 
 function readPrft(body) {
