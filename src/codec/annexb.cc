@@ -54,10 +54,7 @@ std::vector<std::uint8_t> annexb_to_length_prefixed(std::span<const std::uint8_t
   AnnexBReader reader(stream);
   while (const auto nal = reader.next()) {
     const int type = h264_nal_type(nal->bytes);
-    if (keep == Keep::kCodedData &&
-        (type == kH264Sps || type == kH264Pps || type == kH264AccessUnitDelimiter)) {
-      continue;
-    }
+    if (keep == Keep::kSlices && (type < 1 || type > 5)) continue;
     const std::size_t size = nal->bytes.size();
     for (int shift = 24; shift >= 0; shift -= 8) {
       out.push_back(static_cast<std::uint8_t>(size >> shift));

@@ -39,7 +39,8 @@ std::size_t find_start_code(std::span<const std::uint8_t> stream, std::size_t fr
 // What annexb_to_length_prefixed leaves out (H.264).
 enum class Keep {
   kAll,
-  kCodedData,  // no SPS, PPS or access unit delimiter: the avc1 sample entry carries the first two
+  kSlices,  // nal_unit_type 1 to 5: the avc1 sample entry carries the parameter sets, and nobody
+            // needs delimiters or an encoder's SEI
 };
 
 // The sample format of ISO/IEC 14496-15: each NAL unit behind its size, four bytes, big-endian.

@@ -54,9 +54,10 @@ TEST(AnnexB, StartCodeSearchAgreesWithTheObviousOne) {
 TEST(AnnexB, BecomesLengthPrefixed) {
   const ByteVector stream = {0, 0, 0, 1,    0x09, 0xf0, 0, 0, 0,    1, 0x67, 1,
                              0, 0, 1, 0x68, 2,    0,    0, 1, 0x65, 5, 6,    7};
-  EXPECT_EQ(annexb_to_length_prefixed(stream, Keep::kCodedData),
+  EXPECT_EQ(annexb_to_length_prefixed(stream, Keep::kSlices),
             (ByteVector{0, 0, 0, 4, 0x65, 5, 6, 7}));
   EXPECT_EQ(annexb_to_length_prefixed(stream).size(), 6U + 6 + 6 + 8);
+  EXPECT_TRUE(annexb_to_length_prefixed({}).empty());
 }
 
 TEST(AnnexB, ParameterSetsOfExtradata) {

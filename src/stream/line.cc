@@ -89,8 +89,10 @@ mirror::Status Line::make_transcoders() {
   }
   if (!audio_track_) return {};
   if (audio_) return audio_->begin_turn(audio_track_->codec);
-  auto audio = transcode::AudioTranscoder::create(settings_.audio, audio_track_->codec, *timeline_,
-                                                  *audio_output_);
+  transcode::AudioSettings settings = settings_.audio;
+  settings.language = audio_track_->language;
+  auto audio =
+      transcode::AudioTranscoder::create(settings, audio_track_->codec, *timeline_, *audio_output_);
   if (!audio) return std::unexpected(std::move(audio.error()).within("audio"));
   audio_ = *std::move(audio);
   return {};
@@ -128,9 +130,7 @@ void Line::on_description(std::size_t rendition, const media::TrackDescription& 
   std::vector<hls::RenditionDescription> renditions = {
       {fmt::format("v{}", settings_.video.height), description}};
   if (audio_) {
-    media::AudioDescription audio = audio_->description();
-    audio.language = audio_track_ ? audio_track_->language : "";
-    renditions.push_back({"audio", std::move(audio)});
+    renditions.push_back({"audio", audio_->description()});
   }
   hls::PresentationSettings settings{
       .epoch = fmt::format("{}-{}", settings_.epoch, ++presentations_made_),

@@ -5,7 +5,7 @@
 #include <new>
 #include <string_view>
 
-#include "transcode/annex_b.h"
+#include "codec/annexb.h"
 
 namespace mirror::transcode {
 namespace {
@@ -71,7 +71,7 @@ Result<std::unique_ptr<H264Encoder>> H264Encoder::create(const VideoSettings& se
     return fail("H.264 encoder {}x{}, preset {}: {}", settings.width, settings.height,
                 settings.preset, av::describe(error));
   }
-  auto sets = find_h264_parameter_sets(
+  auto sets = codec::h264_parameter_sets(
       {context->extradata, static_cast<std::size_t>(context->extradata_size)});
   if (sets.sps.empty() || sets.pps.empty()) return fail("H.264 encoder gave no parameter sets");
   media::VideoDescription description{.grid = grid,
@@ -93,8 +93,8 @@ Result<Bytes> H264Encoder::encode(AVFrame& canvas, PictureKind kind) {
   if (const int error = avcodec_receive_packet(context_.get(), packet_.get()); error < 0) {
     return fail("H.264 encoder gave nothing: {}", av::describe(error));
   }
-  auto sample =
-      h264_slices_length_prefixed({packet_->data, static_cast<std::size_t>(packet_->size)});
+  auto sample = codec::annexb_to_length_prefixed(
+      {packet_->data, static_cast<std::size_t>(packet_->size)}, codec::Keep::kSlices);
   av_packet_unref(packet_.get());
   return Bytes::take(std::move(sample));
 }
