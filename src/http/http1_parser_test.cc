@@ -125,7 +125,7 @@ INSTANTIATE_TEST_SUITE_P(
         Evil{"PercentNul", get("/a%00b"), 400, "control"},
         Evil{"PercentCrLf", get("/a%0d%0aSet-Cookie:x"), 400, "control"},
         Evil{"HighByte", get("/\xc3\xa4"), 400, "encoded"}),
-    [](const auto& evil) { return evil.param.name; });
+    [](const auto& one) { return one.param.name; });
 
 Request parsed(const std::string& input) {
   Http1Parser parser(kLimits);

@@ -76,11 +76,11 @@ class Client {
     provider.read_callback = [](nghttp2_session*, std::int32_t, std::uint8_t* out, std::size_t size,
                                 std::uint32_t* flags, nghttp2_data_source* source,
                                 void*) -> ssize_t {
-      auto& upload = static_cast<Client*>(source->ptr)->upload;
-      const std::size_t n = std::min(size, upload.size());
-      std::copy_n(upload.begin(), n, out);
-      upload.erase(0, n);
-      if (upload.empty()) *flags |= NGHTTP2_DATA_FLAG_EOF;
+      auto& data = static_cast<Client*>(source->ptr)->upload;
+      const std::size_t n = std::min(size, data.size());
+      std::copy_n(data.begin(), n, out);
+      data.erase(0, n);
+      if (data.empty()) *flags |= NGHTTP2_DATA_FLAG_EOF;
       return static_cast<ssize_t>(n);
     };
     upload = body;

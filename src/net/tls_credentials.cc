@@ -263,10 +263,9 @@ Result<std::shared_ptr<TlsCredentials>> TlsCredentials::load_or_generate(
   auto pem = generate(names, now);
   if (!pem) return std::unexpected(std::move(pem.error()).within("generated certificate"));
   // Key first: a crash in between leaves a pair that does not match, which is made anew.
-  for (auto status :
-       {write_file(key_path, pem->key, 0600), write_file(crt_path, pem->certificate, 0644)}) {
-    if (!status) return std::unexpected(std::move(status.error()));
-  }
+  Status status = write_file(key_path, pem->key, 0600);
+  if (status) status = write_file(crt_path, pem->certificate, 0644);
+  if (!status) return std::unexpected(std::move(status.error()));
   return load(crt_path, key_path, now);
 }
 
