@@ -4,7 +4,7 @@
 //   node bench/pair-transcode.mjs [--bitrates 2,10,50] [--pairs 5] [--seconds 12] [--bin DIR]
 //
 // Prints a Markdown table. The CPU is user + system time of all threads from /proc/PID/stat, over
-// the pictures encoded meanwhile. Run it on a machine with nothing else to do.
+// the same time of a feed that both must keep up with. Run it on a machine with nothing else to do.
 import fs from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
@@ -52,14 +52,30 @@ function rssMb(pid) {
   return Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
 }
 
-// CPU seconds per second of media, while `pictures()` counts what was encoded.
+// ffmpeg probes for seconds and then catches up with what came meanwhile, which must not count.
+async function keepsPace(pictures) {
+  await eventually('ffmpeg has caught up', async () => {
+    const before = { at: performance.now(), pictures: pictures() };
+    await pause(2);
+    const seconds = (performance.now() - before.at) / 1000;
+    return (pictures() - before.pictures) / kFps < seconds + 0.2;
+  });
+}
+
+// CPU seconds per second of media: both are given a feed in real time. `pictures()` counts what was
+// encoded, to see that this one kept up.
 async function measure(pid, pictures) {
   await pause(kSettle);
-  const before = { cpu: cpuSeconds(pid), pictures: await pictures() };
+  const before = { at: performance.now(), cpu: cpuSeconds(pid), pictures: await pictures() };
   await pause(kSeconds);
-  const after = { cpu: cpuSeconds(pid), pictures: await pictures() };
-  const media = (after.pictures - before.pictures) / kFps;
-  return { cores: (after.cpu - before.cpu) / media, media, rssMb: rssMb(pid) };
+  const after = { at: performance.now(), cpu: cpuSeconds(pid), pictures: await pictures() };
+  const seconds = (after.at - before.at) / 1000;
+  const encoded = (after.pictures - before.pictures) / kFps;
+  // Counters are up to half a second old when they are read.
+  if (Math.abs(encoded - seconds) > 1) {
+    throw new Error(`${encoded.toFixed(1)} s were encoded in ${seconds.toFixed(1)} s`);
+  }
+  return { cores: (after.cpu - before.cpu) / seconds, rssMb: rssMb(pid) };
 }
 
 const source = (scope, url, clip) => {
@@ -115,7 +131,7 @@ async function runMirror(clip) {
 
 export const ffmpegCommand = (port) => [
   '-hide_banner', '-loglevel', 'error', '-nostdin',
-  '-threads', '1', '-i', `srt://127.0.0.1:${port}?mode=listener&latency=120000`,
+  '-threads', '1', '-analyzeduration', '1000000', '-i', `srt://127.0.0.1:${port}?mode=listener&latency=120000`,
   '-map', '0:v:0', '-map', '0:a:0',
   '-vf', 'scale=640:360:flags=area', '-pix_fmt', 'yuv420p', '-filter_threads', '1',
   '-c:v', 'libx264', '-threads:v', '1', '-preset', 'superfast', '-tune', 'zerolatency',
@@ -139,6 +155,7 @@ async function runFfmpeg(clip) {
       if (ffmpeg.result) throw new Error(`ffmpeg ended: ${ffmpeg.stderr}`);
       return pictures() > 0;
     });
+    await keepsPace(pictures);
     return await measure(ffmpeg.pid, pictures);
   } finally {
     await scope.end();
@@ -183,8 +200,7 @@ for (const bitrate of options.bitrates.split(',')) {
     const load = os.loadavg()[0].toFixed(2);
     console.error(
       `${bitrate} Mbps, pair ${i + 1}: mirror ${pair.mirror.cores.toFixed(3)}, ffmpeg ` +
-        `${pair.ffmpeg.cores.toFixed(3)} cores, media ${pair.mirror.media.toFixed(1)} and ` +
-        `${pair.ffmpeg.media.toFixed(1)} s, load ${load}`,
+        `${pair.ffmpeg.cores.toFixed(3)} cores, load ${load}`,
     );
   }
   const of = (who, key) => pairs.map((pair) => pair[who][key]);
