@@ -3,65 +3,67 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import {
-  nextPosition, parseMedia, publishWithSource, readChunk, run, Server, telling, Viewer,
+  nextPosition, parseMedia, publishWithSource, readChunk, run, Server, stepsOf, Viewer,
 } from './lib.mjs';
 
 test('requests to a live stream', { timeout: 120_000 }, async (t) => {
   const server = await Server.start(t, { MIRROR_HLS_WINDOW_SECONDS: '6' });
+  const step = stepsOf(t, server);
 
-  await t.test('the multivariant playlist waits for the stream that has just come', telling(server, async () => {
+  await step('the multivariant playlist waits for a stream that has just come', async () => {
     assert.equal((await server.get('/live/cam/index.m3u8')).status, 404);
     publishWithSource(t, server, 'cam', ['--size', '320x180', '--bitrate', '300k']);
     await server.untilStream('cam', 'exists', () => true);
     const { status, body } = await server.get('/live/cam/index.m3u8');
     assert.equal(status, 200, body.toString());
     assert.match(body.toString(), /^#EXTM3U\n/);
-  }));
+  });
 
   await server.untilLive('cam');
   const viewer = new Viewer(t, server, 'cam');
   await viewer.record('v360', (recording) => recording.seconds >= 1);
   const ask = (query, options) => viewer.get(`v360/media.m3u8${query}`, options);
 
-  await t.test('_HLS_part without _HLS_msn is refused', telling(server, async () => {
+  await step('_HLS_part without _HLS_msn is refused', async () => {
     const { status, body } = await ask('?_HLS_part=1');
     assert.equal(status, 400);
     assert.match(body.toString(), /_HLS_part/);
-  }));
+  });
 
-  for (const query of ['?_HLS_msn=x', '?_HLS_msn=-1', '?_HLS_msn=1&_HLS_msn=2', '?_HLS_msn=', '?_HLS_msn=99999999999999999999']) {
-    await t.test(`${query} is refused`, telling(server, async () => {
+  for (const msn of ['x', '-1', '1&_HLS_msn=2', '', '99999999999999999999']) {
+    const query = `?_HLS_msn=${msn}`;
+    await step(`${query} is refused`, async () => {
       const { status, body } = await ask(query);
       assert.equal(status, 400);
       assert.match(body.toString(), /_HLS_msn/);
-    }));
+    });
   }
 
-  await t.test('far ahead is refused', telling(server, async () => {
+  await step('far ahead is refused', async () => {
     const { msn } = nextPosition(await viewer.playlist('v360'));
     const { status } = await ask(`?_HLS_msn=${msn + 1000}&_HLS_part=0`);
     assert.equal(status, 400);
-  }));
+  });
 
-  await t.test('the past is answered at once', telling(server, async () => {
+  await step('the past is answered at once', async () => {
     const list = await viewer.playlist('v360');
-    for (const query of ['?_HLS_msn=0', '?_HLS_msn=0&_HLS_part=0', `?_HLS_msn=${list.mediaSequence}`]) {
-      const { status, body } = await ask(query);
+    for (const msn of ['0', '0&_HLS_part=0', list.mediaSequence]) {
+      const { status, body } = await ask(`?_HLS_msn=${msn}`);
       assert.equal(status, 200);
       assert.ok(parseMedia(body.toString()).segments.length > 0);
     }
-  }));
+  });
 
-  await t.test('a part index past the end of a segment is the next segment\'s first', telling(server, async () => {
+  await step('a part index past a segment\'s end is the next one\'s first', async () => {
     const list = await viewer.playlist('v360');
     const complete = list.segments.filter((segment) => segment.complete).at(-1);
     const { status, body } = await ask(`?_HLS_msn=${complete.number}&_HLS_part=50`);
     assert.equal(status, 200);
     const reached = nextPosition(parseMedia(body.toString()));
     assert.ok(reached.msn > complete.number + 1 || reached.part > 0, JSON.stringify(reached));
-  }));
+  });
 
-  await t.test('a blocking reload is answered with what was asked for', telling(server, async () => {
+  await step('a blocking reload is answered with what was asked for', async () => {
     for (let i = 0; i < 20; ++i) {
       const { msn, part } = nextPosition(await viewer.playlist('v360'));
       const { status, body, headers } = await ask(`?_HLS_msn=${msn}&_HLS_part=${part}`);
@@ -69,21 +71,22 @@ test('requests to a live stream', { timeout: 120_000 }, async (t) => {
       assert.match(headers['content-type'], /^application\/vnd\.apple\.mpegurl/);
       const list = parseMedia(body.toString());
       const segment = list.segments.find(({ number }) => number === msn);
-      assert.ok(segment && (segment.complete || segment.parts.length > part), `${msn}/${part} is listed`);
+      assert.ok(segment, `segment ${msn} is listed`);
+      assert.ok(segment.complete || segment.parts.length > part, `part ${msn}.${part} is listed`);
     }
     const { msn } = nextPosition(await viewer.playlist('v360'));
     const { body } = await ask(`?_HLS_msn=${msn}`);
     const whole = parseMedia(body.toString()).segments.find(({ number }) => number === msn);
     assert.ok(whole.complete, 'without a part the whole segment is waited for');
-  }));
+  });
 
-  await t.test('_HLS_skip may be ignored', telling(server, async () => {
+  await step('_HLS_skip may be ignored', async () => {
     const { status, body } = await ask('?_HLS_skip=YES');
     assert.equal(status, 200);
     assert.ok(parseMedia(body.toString()).segments.length > 0);
-  }));
+  });
 
-  await t.test('the hinted part is held and then comes', telling(server, async () => {
+  await step('the hinted part is held and then comes', async () => {
     for (let i = 0; i < 10; ++i) {
       const { hint } = await viewer.playlist('v360');
       const { status, body, headers } = await viewer.get(`v360/${hint}`);
@@ -92,22 +95,23 @@ test('requests to a live stream', { timeout: 120_000 }, async (t) => {
       assert.match(headers['cache-control'], /immutable/);
       assert.ok(readChunk(body).samples.length > 0);
     }
-  }));
+  });
 
-  await t.test('many wait for the same part and get the same bytes', telling(server, async () => {
+  await step('many wait for the same part and get the same bytes', async () => {
     const { hint } = await viewer.playlist('v360');
     const answers = await Promise.all(Array.from({ length: 8 }, () => viewer.get(`v360/${hint}`)));
     for (const { status, body } of answers) {
       assert.equal(status, 200);
       assert.ok(body.equals(answers[0].body));
     }
-  }));
+  });
 
-  await t.test('parts that nobody promised are not found', telling(server, async () => {
+  await step('parts that nobody promised are not found', async () => {
     const { map } = await viewer.playlist('v360');
     const epoch = map.split('/')[0];
     const { msn } = nextPosition(await viewer.playlist('v360'));
-    for (const name of [`${msn + 50}.0.m4s`, `${msn + 50}.m4s`, `${msn}.99.m4s`, '01.m4s', 'x.m4s', '..%2f..', '']) {
+    const future = [`${msn + 50}.0.m4s`, `${msn + 50}.m4s`, `${msn}.99.m4s`];
+    for (const name of [...future, '01.m4s', 'x.m4s', '..%2f..', '']) {
       const { status } = await viewer.get(`v360/${epoch}/${name}`);
       assert.equal(status, 404, name);
     }
@@ -115,17 +119,17 @@ test('requests to a live stream', { timeout: 120_000 }, async (t) => {
     assert.equal((await viewer.get('v720/media.m3u8')).status, 404);
     assert.equal((await server.get('/live/none/index.m3u8')).status, 404);
     assert.equal((await server.get('/live/cam')).status, 404);
-  }));
+  });
 
-  await t.test('what slid out of the window goes after a while', telling(server, async () => {
+  await step('what slid out of the window goes after a while', async () => {
     const { map, mediaSequence } = await viewer.playlist('v360');
     const epoch = map.split('/')[0];
     const first = await viewer.get(`v360/${epoch}/${mediaSequence}.m4s`);
     assert.equal(first.status, 200);
     assert.equal(first.body.length, Number(first.headers['content-length']));
-  }));
+  });
 
-  await t.test('HEAD says what GET would', telling(server, async () => {
+  await step('HEAD says what GET would', async () => {
     const list = await viewer.playlist('v360');
     const uri = list.segments.filter((segment) => segment.complete).at(-1).uri;
     for (const target of [`v360/${list.map}`, `v360/${uri}`]) {
@@ -137,9 +141,9 @@ test('requests to a live stream', { timeout: 120_000 }, async (t) => {
         assert.equal(head.headers[name], get.headers[name], name);
       }
     }
-  }));
+  });
 
-  await t.test('other methods are not allowed', telling(server, async () => {
+  await step('other methods are not allowed', async () => {
     for (const method of ['POST', 'PUT', 'DELETE', 'PATCH']) {
       const { status, headers } = await ask('', { method });
       assert.equal(status, 405, method);
@@ -151,9 +155,9 @@ test('requests to a live stream', { timeout: 120_000 }, async (t) => {
     });
     assert.ok(status === 204 || status === 200);
     assert.equal(headers['access-control-allow-origin'], '*');
-  }));
+  });
 
-  await t.test('curl reads it over HTTPS with HTTP/2 and HTTP/1.1', telling(server, async () => {
+  await step('curl reads it over HTTPS with HTTP/2 and HTTP/1.1', async () => {
     const { hint } = await viewer.playlist('v360');
     for (const [option, version] of [['--http2', '2'], ['--http1.1', '1.1']]) {
       const url = (target) => `https://127.0.0.1:${server.httpsPort}${target}`;
@@ -168,5 +172,5 @@ test('requests to a live stream', { timeout: 120_000 }, async (t) => {
       ]);
       for (const [, , size] of lines) assert.ok(Number(size) > 0);
     }
-  }));
+  });
 });

@@ -4,17 +4,18 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import {
-  decodeComplaints, probe, publishWithFfmpeg, Server, telling, testCard, Viewer, withSound, write,
+  decodeComplaints, probe, publishWithFfmpeg, Server, stepsOf, testCard, Viewer, withSound,
+  write,
 } from './lib.mjs';
 
-// The grid: frames a part and a segment, timescale and tick, PART-TARGET and EXTINF as printed.
+// Frames a part and a segment, timescale and tick, PART-TARGET and EXTINF as printed.
 const grid = {
-  25: { part: 2, segment: 12, timescale: 25000, tick: 1000, partTarget: '0.08000', seconds: 0.48 },
-  29.97: { part: 3, segment: 15, timescale: 30000, tick: 1001, partTarget: '0.10010', seconds: 0.5005 },
-  30: { part: 3, segment: 15, timescale: 30000, tick: 1000, partTarget: '0.10000', seconds: 0.5 },
-  50: { part: 5, segment: 25, timescale: 50000, tick: 1000, partTarget: '0.10000', seconds: 0.5 },
-  59.94: { part: 6, segment: 30, timescale: 60000, tick: 1001, partTarget: '0.10010', seconds: 0.5005 },
-  60: { part: 6, segment: 30, timescale: 60000, tick: 1000, partTarget: '0.10000', seconds: 0.5 },
+  25: { part: 2, segment: 12, timescale: 25000, tick: 1000, target: '0.08000', seconds: 0.48 },
+  29.97: { part: 3, segment: 15, timescale: 30000, tick: 1001, target: '0.10010', seconds: 0.5005 },
+  30: { part: 3, segment: 15, timescale: 30000, tick: 1000, target: '0.10000', seconds: 0.5 },
+  50: { part: 5, segment: 25, timescale: 50000, tick: 1000, target: '0.10000', seconds: 0.5 },
+  59.94: { part: 6, segment: 30, timescale: 60000, tick: 1001, target: '0.10010', seconds: 0.5005 },
+  60: { part: 6, segment: 30, timescale: 60000, tick: 1000, target: '0.10000', seconds: 0.5 },
 };
 
 const kSourceSeconds = 14;
@@ -32,7 +33,7 @@ async function sourceOf({ fps, codec = 'hevc', depth = 8, sound = 'aac', args = 
 async function checkVideo(t, key, recording, expected) {
   recording.checkStructure();
   assert.equal(recording.timescale, expected.timescale);
-  assert.equal(recording.playlist.partTargetText, expected.partTarget);
+  assert.equal(recording.playlist.partTargetText, expected.target);
   for (const segment of recording.segments) {
     assert.ok(Math.abs(segment.duration - expected.seconds) < 1e-5, `EXTINF ${segment.duration}`);
     const samples = recording.partsOf(segment.number).map((part) => part.chunk.samples.length);
@@ -43,7 +44,8 @@ async function checkVideo(t, key, recording, expected) {
   }
   const file = write(t, `${key}.mp4`, recording.file());
   const { streams } = await probe(file);
-  assert.deepEqual([streams[0].codec_name, streams[0].width, streams[0].height], ['h264', 640, 360]);
+  const { codec_name: codec, width, height } = streams[0];
+  assert.deepEqual([codec, width, height], ['h264', 640, 360]);
   assert.equal(await decodeComplaints(file), '');
 }
 
@@ -57,11 +59,13 @@ async function checkAudio(t, key, recording) {
   }
   const file = write(t, `${key}-audio.mp4`, recording.file());
   const { streams } = await probe(file);
-  assert.deepEqual([streams[0].codec_name, streams[0].sample_rate, streams[0].channels], ['aac', '48000', 2]);
+  const { codec_name: codec, sample_rate: rate, channels } = streams[0];
+  assert.deepEqual([codec, rate, channels], ['aac', '48000', 2]);
   assert.equal(await decodeComplaints(file), '');
 }
 
 async function checkFeeds(t, server, feeds) {
+  const step = stepsOf(t, server);
   for (const feed of feeds) feed.file = await sourceOf(feed);
   for (const feed of feeds) publishWithFfmpeg(t, server, feed.key, feed.file);
   await Promise.all(
@@ -78,11 +82,12 @@ async function checkFeeds(t, server, feeds) {
     }),
   );
   for (const feed of feeds) {
-    const title = `${feed.codec ?? 'hevc'} ${feed.fps} fps, ${feed.depth ?? 8} bit, sound ${feed.sound ?? 'aac'}`;
-    await t.test(title, telling(server, async () => {
+    const { codec = 'hevc', fps, depth = 8, sound = 'aac' } = feed;
+    await step(`${codec} ${fps} fps, ${depth} bit, sound ${sound}`, async () => {
       await checkVideo(t, feed.key, feed.video, grid[feed.proxy]);
       const variant = feed.multivariant.variants[0];
-      assert.ok(Math.abs(Number(variant['FRAME-RATE']) - feed.proxy) < 0.006, variant['FRAME-RATE']);
+      const rate = variant['FRAME-RATE'];
+      assert.ok(Math.abs(Number(rate) - feed.proxy) < 0.006, rate);
       if (feed.sound === 'none') {
         assert.equal(feed.multivariant.media.length, 0);
         assert.match(variant.CODECS, /^avc1\.[0-9a-fA-F]{6}$/);
@@ -91,7 +96,7 @@ async function checkFeeds(t, server, feeds) {
       }
       const codecs = feed.status.source.tracks.map((track) => track.codec);
       assert.ok(codecs.includes(feed.codec === 'h264' ? 'H.264' : 'HEVC'), codecs.join());
-    }));
+    });
   }
 }
 

@@ -1,29 +1,32 @@
 // What operators and their programs rely on: probes, metrics, the API, an orderly end.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import http from 'node:http';
 import { test } from 'node:test';
 
 import {
-  eventually, parseMedia, publishWithFfmpeg, publishWithSource, run, Server, telling,
-  testCard, Viewer,
+  eventually, parseMedia, publishWithFfmpeg, publishWithSource, run, Server, stepsOf,
+  telling, testCard, Viewer,
 } from './lib.mjs';
 
 const kSource = ['--size', '320x180', '--bitrate', '300k'];
 
 test('probes, metrics and the API tell how it is', { timeout: 120_000 }, async (t) => {
   const server = await Server.start(t);
+  const step = stepsOf(t, server);
   const empty = await server.json('/api/v1/streams');
   assert.deepEqual(empty.streams, []);
   assert.equal((await server.get('/healthz')).status, 200);
   assert.equal((await server.get('/readyz')).status, 200);
   assert.equal((await server.get('/api/v1/streams/none')).status, 404);
 
-  publishWithFfmpeg(t, server, 'b.two', await testCard({ seconds: 40, args: ['--bitrate', '500k'] }));
+  const card = await testCard({ seconds: 40, args: ['--bitrate', '500k'] });
+  publishWithFfmpeg(t, server, 'b.two', card);
   publishWithSource(t, server, 'a-one', [...kSource, '--codec', 'h264', '--no-audio']);
   await server.untilLive('b.two');
   await server.untilLive('a-one');
 
-  await t.test('streams are listed by key, with what one wants to know', telling(server, async () => {
+  await step('streams are listed by key, with what one wants to know', async () => {
     const measured = (stream) => stream.source.bitrate_bps > 0 && stream.publish_delay_ms !== null;
     await server.untilStream('a-one', 'is measured', measured);
     await server.untilStream('b.two', 'is measured', measured);
@@ -48,9 +51,9 @@ test('probes, metrics and the API tell how it is', { timeout: 120_000 }, async (
     assert.ok(hevc.latency_ms > 0, 'from capture to fetchable');
     const alone = await server.json('/api/v1/streams/b.two');
     assert.deepEqual(Object.keys(alone).slice(1), Object.keys(hevc));
-  }));
+  });
 
-  await t.test('promtool finds nothing wrong with the metrics', telling(server, async () => {
+  await step('promtool finds nothing wrong with the metrics', async () => {
     const { body, headers } = await server.get('/metrics');
     assert.match(headers['content-type'], /^text\/plain; version=0\.0\.4/);
     let checked;
@@ -61,20 +64,20 @@ test('probes, metrics and the API tell how it is', { timeout: 120_000 }, async (
       throw error;
     }
     assert.equal(checked.stderr + checked.stdout, '');
-    assert.match(body.toString(), /mirror_stream_publish_delay_seconds_bucket\{stream="b\.two",le="0\.01"\}/);
+    assert.match(body.toString(), /publish_delay_seconds_bucket\{stream="b\.two",le="0\.01"\}/);
     assert.equal(await server.metric('mirror_stream_live'), 2);
-  }));
+  });
 
-  await t.test('the page and the API may be read from other origins as configured', telling(server, async () => {
+  await step('the page is there, and other origins may read the API', async () => {
     const page = await server.get('/');
     assert.equal(page.status, 200);
     assert.match(page.headers['content-type'], /^text\/html/);
     const api = await server.get('/api/v1/streams', { headers: { origin: 'https://example.org' } });
     assert.equal(api.headers['access-control-allow-origin'], '*');
-  }));
+  });
 });
 
-test('SIGTERM: held requests are answered, playlists end, exit 0 within 10 s', { timeout: 120_000 }, async (t) => {
+test('SIGTERM: held requests are answered, playlists end', { timeout: 120_000 }, async (t) => {
   const server = await Server.start(t);
   publishWithSource(t, server, 'cam', kSource);
   await server.untilLive('cam');
@@ -126,16 +129,17 @@ test('a publisher is told that the server is going', { timeout: 60_000 }, async 
   assert.equal(code, 1, source.stderr);
 });
 
-test('what came from the streams is not kept: file descriptors and threads return', { timeout: 120_000 }, async (t) => {
-  const fs = await import('node:fs');
+test('streams that end give back files and threads', { timeout: 120_000 }, async (t) => {
   const server = await Server.start(t, { MIRROR_HLS_RECONNECT_HOLD_SECONDS: '0' });
   const counts = () => ({
     files: fs.readdirSync(`/proc/${server.pid}/fd`).length,
     threads: fs.readdirSync(`/proc/${server.pid}/task`).length,
   });
   const cycle = async () => {
-    const sources = ['a', 'b', 'c'].map((key) => publishWithSource(t, server, key, [...kSource, '--no-audio']));
-    await Promise.all(['a', 'b', 'c'].map((key) => server.untilLive(key)));
+    const keys = ['a', 'b', 'c'];
+    const args = [...kSource, '--no-audio'];
+    const sources = keys.map((key) => publishWithSource(t, server, key, args));
+    await Promise.all(keys.map((key) => server.untilLive(key)));
     await Promise.all(sources.map((source) => source.stop('SIGTERM')));
     await eventually('the streams are gone', async () =>
       (await server.json('/api/v1/streams')).streams.length === 0,

@@ -3,14 +3,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import {
-  blipTimes, decodeComplaints, flashTimes, nalUnitTypes, noisyCard, probe, publishWithFfmpeg, Server, telling,
-  testCard, Viewer, write,
+  blipTimes, decodeComplaints, flashTimes, nalUnitTypes, noisyCard, probe, publishWithFfmpeg,
+  Server, stepsOf, testCard, Viewer, write,
 } from './lib.mjs';
 
 test('ffmpeg publishes over SRT and viewers get a true proxy', { timeout: 240_000 }, async (t) => {
   const noisy = await noisyCard(22);
   const card = await testCard({ seconds: 14, size: '640x360' });
   const server = await Server.start(t);
+  const step = stepsOf(t, server);
   publishWithFfmpeg(t, server, 'cam1', noisy);
   publishWithFfmpeg(t, server, 'sync', card);
   await Promise.all([server.untilLive('cam1'), server.untilLive('sync')]);
@@ -28,7 +29,7 @@ test('ffmpeg publishes over SRT and viewers get a true proxy', { timeout: 240_00
     files[name] = write(t, `${name}.mp4`, recording.file());
   }
 
-  await t.test('the multivariant playlist describes it', telling(server, async () => {
+  await step('the multivariant playlist describes it', async () => {
     const { variants, media } = await cam1.multivariant();
     assert.equal(variants.length, 1);
     assert.match(variants[0].CODECS, /^avc1\.[0-9a-fA-F]{6},mp4a\.40\.2$/);
@@ -45,13 +46,13 @@ test('ffmpeg publishes over SRT and viewers get a true proxy', { timeout: 240_00
     assert.equal(playlist.control['CAN-BLOCK-RELOAD'], 'YES');
     assert.ok(Number(playlist.control['PART-HOLD-BACK']) > 3 * playlist.partTarget - 1e-9);
     assert.ok(playlist.reports.some((report) => report.URI === '../audio/media.m3u8'));
-  }));
+  });
 
-  await t.test('parts are their segment, tfdt is continuous, prft is there', telling(server, () => {
+  await step('parts are their segment, tfdt is continuous, prft is there', () => {
     for (const recording of [video, audio, flashes, blips]) recording.checkStructure();
-  }));
+  });
 
-  await t.test('prft tells when the picture was captured', telling(server, () => {
+  await step('prft tells when the picture was captured', () => {
     const now = Date.now();
     for (const recording of [video, audio]) {
       const age = (now - recording.parts.at(-1).chunk.prft.time) / 1000;
@@ -62,9 +63,9 @@ test('ffmpeg publishes over SRT and viewers get a true proxy', { timeout: 240_00
       const wall = (last.prft.time - first.prft.time) / 1000;
       assert.ok(Math.abs(wall - media) < 0.2, `${media} s of media were captured within ${wall} s`);
     }
-  }));
+  });
 
-  await t.test('ffprobe sees 640x360 H.264 with an IDR at each segment start', telling(server, async () => {
+  await step('ffprobe sees 640x360 H.264 with an IDR at each segment start', async () => {
     const { streams, packets, complaints } = await probe(files.video, { countFrames: true });
     assert.equal(complaints, '');
     assert.equal(streams.length, 1);
@@ -83,15 +84,15 @@ test('ffmpeg publishes over SRT and viewers get a true proxy', { timeout: 240_00
       assert.equal(types.includes(5), at % 15 === 0, `picture ${at} holds NAL units ${types}`);
     });
     assert.equal(await decodeComplaints(files.video), '');
-  }));
+  });
 
-  await t.test('the picture takes 400 kbps', telling(server, () => {
+  await step('the picture takes 400 kbps', () => {
     const bitrate = video.bitrate();
     t.diagnostic(`video: ${Math.round(bitrate / 1000)} kbps`);
     assert.ok(bitrate > 360_000 && bitrate < 440_000, `${bitrate} bit/s`);
-  }));
+  });
 
-  await t.test('ffprobe hears AAC-LC, 48 kHz, stereo', telling(server, async () => {
+  await step('ffprobe hears AAC-LC, 48 kHz, stereo', async () => {
     const { streams, complaints } = await probe(files.audio);
     assert.equal(complaints, '');
     assert.equal(streams[0].codec_name, 'aac');
@@ -101,9 +102,9 @@ test('ffmpeg publishes over SRT and viewers get a true proxy', { timeout: 240_00
     const bitrate = audio.bitrate();
     assert.ok(bitrate > 40_000 && bitrate < 80_000, `${bitrate} bit/s`);
     assert.equal(await decodeComplaints(files.audio), '');
-  }));
+  });
 
-  await t.test('sound and picture are within 20 ms', telling(server, async () => {
+  await step('sound and picture are within 20 ms', async () => {
     const seen = await flashTimes(files.flashes);
     const heard = await blipTimes(files.blips);
     assert.ok(seen.length >= 3, `flashes at ${seen}`);
@@ -115,5 +116,5 @@ test('ffmpeg publishes over SRT and viewers get a true proxy', { timeout: 240_00
     assert.ok(offsets.length >= 3, `flashes at ${seen}, blips at ${heard}`);
     t.diagnostic(`blip after flash, ms: ${offsets.map((offset) => offset.toFixed(1)).join(' ')}`);
     for (const offset of offsets) assert.ok(Math.abs(offset) < 20, `${offset} ms`);
-  }));
+  });
 });

@@ -16,22 +16,21 @@ function footprint(pid) {
 
 test('it goes on and on', { skip, timeout: (kSeconds + 120) * 1000 }, async (t) => {
   const server = await Server.start(t, { MIRROR_HLS_WINDOW_SECONDS: '10' });
-  publishWithSource(t, server, 'hevc', ['--size', '640x360', '--bitrate', '1M']);
-  publishWithSource(t, server, 'h264', ['--size', '640x360', '--bitrate', '1M', '--codec', 'h264', '--fps', '25']);
+  const args = ['--size', '640x360', '--bitrate', '1M'];
+  publishWithSource(t, server, 'h264', [...args, '--codec', 'h264', '--fps', '25']);
+  publishWithSource(t, server, 'hevc', args);
   await telling(server, async () => {
     await Promise.all([server.untilLive('hevc'), server.untilLive('h264')]);
     const footprints = [];
     let told = 0;
     const watch = async (stream, rendition) => {
       const viewer = new Viewer(t, server, stream);
-      let latest = 0;
-      const worst = { lateMs: 0 };
+      let worst = 0;
       let seen = 0;
       const recording = await viewer.record(rendition, (each) => {
         seen = each.parts.length;
         const newest = each.parts.at(-1);
-        worst.lateMs = Math.max(worst.lateMs, Date.now() - newest.chunk.prft.time);
-        latest = newest.chunk.decodeTime;
+        worst = Math.max(worst, Date.now() - newest.chunk.prft.time);
         if (stream === 'hevc' && rendition === 'v360' && each.seconds - told >= 5) {
           told = each.seconds;
           footprints.push(footprint(server.pid));
@@ -42,7 +41,7 @@ test('it goes on and on', { skip, timeout: (kSeconds + 120) * 1000 }, async (t) 
       assert.equal(recording.timeOuts, 0, 'every blocking reload was answered with news');
       const numbers = recording.segments.map((segment) => segment.number);
       numbers.forEach((number, at) => assert.equal(number, numbers[0] + at));
-      t.diagnostic(`${stream} ${rendition}: ${seen} parts to ${latest}, at worst ${worst.lateMs} ms after capture`);
+      t.diagnostic(`${stream} ${rendition}: ${seen} parts, at worst ${worst} ms after capture`);
     };
     await Promise.all([
       watch('hevc', 'v360'), watch('hevc', 'audio'), watch('h264', 'v360'), watch('h264', 'audio'),

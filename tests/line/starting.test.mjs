@@ -30,17 +30,18 @@ async function taken(t) {
 test('mirror --version tells what it runs with', async () => {
   const { stdout } = await mirror(['--version']);
   assert.match(stdout, /^mirror \d+\.\d+\.\d+/i);
-  for (const library of [/libsrt\D+1\.\d/i, /libavcodec\D+\d+\.\d+/i, /gnutls\D+3\.\d/i, /nghttp2\D+1\.\d/i]) {
-    assert.match(stdout, library);
+  for (const library of ['libsrt', 'libavcodec', 'GnuTLS', 'nghttp2']) {
+    assert.match(stdout, new RegExp(`^  ${library} +\\d+\\.\\d+`, 'im'));
   }
 });
 
 test('mirror check names every fault of a bad file at its place, exit 2', async (t) => {
-  const bad = write(t, 'bad.yaml', 'srt:\n  port: 99999\n  prt: 1\nhttp:\n  enabled: perhaps\nhls: {}\nhls: {}\n');
+  const srt = 'srt:\n  port: 99999\n  prt: 1\n';
+  const bad = write(t, 'bad.yaml', `${srt}http:\n  enabled: perhaps\nhls: {}\nhls: {}\n`);
   const { stdout, stderr } = await mirror(['check', '-c', bad], [2]);
   const words = stdout + stderr;
-  for (const place of [/bad\.yaml:2:9: srt\.port: /, /bad\.yaml:3:3: srt\.prt: /, /bad\.yaml:5:12: http\.enabled: /, /bad\.yaml:7:1: hls: /]) {
-    assert.match(words, place);
+  for (const place of ['2:9: srt.port', '3:3: srt.prt', '5:12: http.enabled', '7:1: hls']) {
+    assert.ok(words.includes(`bad.yaml:${place}: `), `${place} in ${words}`);
   }
   const good = write(t, 'good.yaml', 'srt:\n  port: 7000\n');
   await mirror(['check', '-c', good], [0]);
@@ -65,7 +66,7 @@ test('a UDP port in use is named', async (t) => {
   await new Promise((resolve) => holder.bind(0, '127.0.0.1', resolve));
   t.after(() => holder.close());
   const { port } = holder.address();
-  await failsToStart(t, { MIRROR_SRT_PORT: String(port) }, [new RegExp(String(port)), /in use|srt/i]);
+  await failsToStart(t, { MIRROR_SRT_PORT: String(port) }, [new RegExp(String(port)), /srt/i]);
 });
 
 test('an unreadable certificate is named', async (t) => {
@@ -73,7 +74,9 @@ test('an unreadable certificate is named', async (t) => {
   const none = path.join(folder, 'none.pem');
   await failsToStart(t, { MIRROR_HTTPS_CERTIFICATE: none, MIRROR_HTTPS_KEY: none }, [/none\.pem/]);
   const rubbish = write(t, 'rubbish.pem', 'this is no certificate\n');
-  await failsToStart(t, { MIRROR_HTTPS_CERTIFICATE: rubbish, MIRROR_HTTPS_KEY: rubbish }, [/rubbish\.pem/]);
+  await failsToStart(t, { MIRROR_HTTPS_CERTIFICATE: rubbish, MIRROR_HTTPS_KEY: rubbish }, [
+    /rubbish\.pem/,
+  ]);
   await failsToStart(t, { MIRROR_HTTPS_CERTIFICATE: folder, MIRROR_HTTPS_KEY: folder }, [
     new RegExp(path.basename(folder)),
   ]);
@@ -93,7 +96,8 @@ test('a full disk under the state directory is named', async (t) => {
   }
   try {
     fs.writeFileSync(path.join(folder, 'ballast'), Buffer.alloc(4096));
-    await failsToStart(t, { MIRROR_STATE_DIR: folder }, [new RegExp(path.basename(folder)), /space/i]);
+    const words = [new RegExp(path.basename(folder)), /space/i];
+    await failsToStart(t, { MIRROR_STATE_DIR: folder }, words);
     // Nothing half-written is left to be taken for a certificate by the next start.
     assert.deepEqual(fs.readdirSync(folder).filter((name) => name !== 'ballast'), []);
   } finally {
@@ -110,7 +114,8 @@ test('the generated certificate is kept, private, for the next start', async (t)
   for (const name of keys) {
     assert.equal(fs.statSync(path.join(folder, name)).mode & 0o077, 0, `${name} is private`);
   }
-  const content = () => files.map((name) => fs.readFileSync(path.join(folder, name)).toString('hex'));
+  const read = (name) => fs.readFileSync(path.join(folder, name), 'latin1');
+  const content = () => files.map(read);
   const before = content();
   await first.stop();
   const second = await Server.start(t, { MIRROR_STATE_DIR: folder });

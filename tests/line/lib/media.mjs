@@ -27,7 +27,8 @@ const ffmpeg = (args) =>
 
 // What mirror-source draws, as a .ts: burned clock, flash and blip each second.
 export function testCard({ seconds, codec = 'hevc', size = '320x180', fps = '30', args = [] }) {
-  const all = ['--duration', String(seconds), '--codec', codec, '--size', size, '--fps', fps, ...args];
+  const kind = ['--codec', codec, '--size', size, '--fps', fps];
+  const all = ['--duration', String(seconds), ...kind, ...args];
   return made(['mirror-source', all], '.ts', (output) =>
     run(binary('mirror-source'), [...all, '--output', output]),
   );
@@ -37,7 +38,9 @@ export function testCard({ seconds, codec = 'hevc', size = '320x180', fps = '30'
 export function withSound(file, codec) {
   const audio = codec === 'none' ? ['-an'] : ['-c:a', codec, '-b:a', '128k', '-ac', '2'];
   return made(['sound', path.basename(file), codec], '.ts', (output) =>
-    ffmpeg(['-i', file, '-map', '0:v', '-map', '0:a?', '-c:v', 'copy', ...audio, '-f', 'mpegts', output]),
+    ffmpeg([
+      '-i', file, '-map', '0:v', '-map', '0:a?', '-c:v', 'copy', ...audio, '-f', 'mpegts', output,
+    ]),
   );
 }
 
@@ -87,8 +90,9 @@ export function write(t, name, bytes) {
 
 // ffprobe's word on a file: {streams, packets}.
 export async function probe(file, { countFrames = false } = {}) {
-  const args = ['-loglevel', 'error', '-show_streams', '-show_packets', '-of', 'json'];
-  const { stdout, stderr } = await run('ffprobe', [...args, ...(countFrames ? ['-count_frames'] : []), file]);
+  const args = ['-loglevel', 'error', '-show_streams', '-show_packets', '-of', 'json', file];
+  if (countFrames) args.unshift('-count_frames');
+  const { stdout, stderr } = await run('ffprobe', args);
   return { ...JSON.parse(stdout), complaints: stderr };
 }
 

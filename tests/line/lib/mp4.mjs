@@ -50,7 +50,9 @@ function readTrun(trun, defaults) {
   for (let i = 0; i < count; ++i) {
     const sample = { ...defaults };
     if (i === 0 && firstFlags !== null) sample.flags = firstFlags;
-    for (const [bit, name] of [[0x100, 'duration'], [0x200, 'size'], [0x400, 'flags'], [0x800, 'cts']]) {
+    for (const [bit, name] of [
+      [0x100, 'duration'], [0x200, 'size'], [0x400, 'flags'], [0x800, 'cts'],
+    ]) {
       if (!(flags & bit)) continue;
       sample[name] = name === 'cts' ? trun.readInt32BE(at) : trun.readUInt32BE(at);
       at += 4;

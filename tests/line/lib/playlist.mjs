@@ -1,4 +1,4 @@
-// HLS playlists as objects (RFC 8216bis): enough to follow a live stream, strict about what it reads.
+// HLS playlists as objects (RFC 8216bis): enough to follow a live stream.
 
 function attributes(text) {
   const found = {};

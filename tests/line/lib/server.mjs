@@ -12,7 +12,7 @@ import { Child, eventually } from './process.mjs';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
-export const binDir = path.resolve(process.env.MIRROR_BIN_DIR ?? path.join(root, 'build/release/bin'));
+export const binDir = path.resolve(root, process.env.MIRROR_BIN_DIR ?? 'build/release/bin');
 export const binary = (name) => path.join(binDir, name);
 
 // Sanitizers make everything slower; limits that only end broken runs are stretched.
@@ -232,9 +232,13 @@ export function telling(server, body) {
     try {
       await body(t);
     } catch (error) {
-      const held = typeof server === 'function' ? server() : server;
-      if (held) error.message += `\n${held.excerpt()}`;
+      error.message += `\n${server.excerpt()}`;
       throw error;
     }
   };
+}
+
+// For tests whose steps share a server: `await step('what it shows', async () => { … })`.
+export function stepsOf(t, server) {
+  return (name, body) => t.test(name, telling(server, body));
 }
