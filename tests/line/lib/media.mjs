@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 import { run } from './process.mjs';
-import { binary, binDir, temporaryFolder } from './server.mjs';
+import { binary, binDir, sourceEnvironment, temporaryFolder } from './server.mjs';
 
 const folder = path.join(binDir, '..', 'line-media');
 
@@ -30,7 +30,7 @@ export function testCard({ seconds, codec = 'hevc', size = '320x180', fps = '30'
   const kind = ['--codec', codec, '--size', size, '--fps', fps];
   const all = ['--duration', String(seconds), ...kind, ...args];
   return made(['mirror-source', all], '.ts', (output) =>
-    run(binary('mirror-source'), [...all, '--output', output]),
+    run(binary('mirror-source'), [...all, '--output', output], { env: sourceEnvironment }),
   );
 }
 

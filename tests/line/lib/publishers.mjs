@@ -1,7 +1,7 @@
 // Who publishes to Mirror in tests: ffmpeg, mirror-source, and raw bytes, paced by their PCR, for
 // what no well-behaved encoder would send.
 import { Child } from './process.mjs';
-import { binary } from './server.mjs';
+import { binary, sourceEnvironment } from './server.mjs';
 
 function ending(t, child) {
   t.after(() => child.stop());
@@ -20,7 +20,8 @@ export function publishWithFfmpeg(t, server, streamId, file, { input = [], outpu
 }
 
 export function publishWithSource(t, server, streamId, args = []) {
-  return ending(t, new Child(binary('mirror-source'), ['--url', server.srtUrl(streamId), ...args]));
+  const all = ['--url', server.srtUrl(streamId), ...args];
+  return ending(t, new Child(binary('mirror-source'), all, { env: sourceEnvironment }));
 }
 
 const kTsPacket = 188;

@@ -26,6 +26,13 @@ export const environment = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith('MIRROR_')),
 );
 
+// For mirror-source: under LeakSanitizer its encoder's library would fail it.
+const suppressions = path.join(root, 'tests/line/lsan.supp');
+export const sourceEnvironment = {
+  ...environment,
+  LSAN_OPTIONS: `suppressions=${suppressions}:print_suppressions=0`,
+};
+
 export async function freeTcpPort() {
   const server = net.createServer();
   await new Promise((resolve, reject) => {
