@@ -23,9 +23,9 @@ struct Outcome {
   int served = 0;
 };
 
-Outcome run(std::initializer_list<const char*> arguments) {
+Outcome run(const std::vector<const char*>& arguments) {
   std::vector<const char*> argv{"mirror"};
-  argv.insert(argv.end(), arguments);
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
   Outcome outcome;
   ::testing::internal::CaptureStdout();
   ::testing::internal::CaptureStderr();
@@ -82,7 +82,7 @@ TEST(Cli, TellsTheVersionsItRunsWith) {
 }
 
 TEST(Cli, RefusesWhatItDoesNotKnow) {
-  for (const auto& arguments : std::vector<std::initializer_list<const char*>>{
+  for (const auto& arguments : std::vector<std::vector<const char*>>{
            {}, {"surf"}, {"serve", "--prot", "1"}, {"serve", "-c"}, {"check", "a", "b"}}) {
     const Outcome outcome = run(arguments);
     EXPECT_EQ(outcome.code, 2);
