@@ -41,11 +41,12 @@ function(mirror_module name)
   if(tests AND MIRROR_TESTS)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE mirror_${name} GTest::gmock GTest::gtest_main)
+    # Relative to the repository, where the tests run: a path of this machine in the command line
+    # would keep the compiler cache from knowing the same source in another clone.
     target_compile_definitions(${name}_test PRIVATE
-      MIRROR_TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}/testdata"
-      MIRROR_FUZZ_CORPUS="${CMAKE_SOURCE_DIR}/fuzz/corpus")
+      MIRROR_TEST_DATA="src/${name}/testdata" MIRROR_FUZZ_CORPUS="fuzz/corpus")
     # One ctest entry per program keeps ctest's list short; GoogleTest names the failing case.
-    add_test(NAME unit.${name} COMMAND ${name}_test)
+    add_test(NAME unit.${name} COMMAND ${name}_test WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(unit.${name} PROPERTIES TIMEOUT 300 LABELS unit)
   endif()
 endfunction()

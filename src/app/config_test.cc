@@ -259,7 +259,7 @@ TEST(Config, NeverShowsAPassphrase) {
 
 // Refresh with: MIRROR_GOLDEN=write build/dev/bin/app_test --gtest_filter='*ExampleFile*'
 TEST(Config, TheExampleFileIsWhatTheTableSays) {
-  const std::string path = MIRROR_SOURCE_DIR "/configs/mirror.yaml";
+  const std::string path = "configs/mirror.yaml";
   if (const char* golden = std::getenv("MIRROR_GOLDEN"); golden != nullptr) {
     std::ofstream(path) << render(Config{});
   }
