@@ -17,7 +17,7 @@ class FakeExchange final : public http::Exchange {
     attachment_.reset();
   }
   void start(int status, http::Headers headers) override {
-    response_ = http::Response{.status = status, .headers = std::move(headers)};
+    response_ = http::Response{.status = status, .headers = std::move(headers), .body = {}};
   }
   void write(Bytes bytes) override { response_->body.push_back(std::move(bytes)); }
   void finish() override { attachment_.reset(); }
