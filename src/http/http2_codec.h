@@ -14,9 +14,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/rate_limit.h"
 #include "base/result.h"
 #include "http/codec.h"
-#include "http/rate_limit.h"
 #include "http/request_rules.h"
 
 namespace mirror::http {
