@@ -63,6 +63,9 @@ class Codec {
   virtual SteadyTime phase_since() const = 0;
   // The time of this phase is up: say so to the peer where the version can, and finish.
   virtual void time_out() = 0;
+  // Breaks off each answer of which the peer has taken nothing for Limits::write_timeout although
+  // the connection itself goes on (HTTP/2 flow control); returns how many.
+  virtual std::size_t end_stalled() { return 0; }
   // Finish as soon as the requests in progress are answered.
   virtual void drain() = 0;
 

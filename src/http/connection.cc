@@ -324,6 +324,9 @@ void Connection::check_timeouts() {
     return expire(Timeout::kLinger);
   }
   if (state_ != State::kOpen || codec_->finished()) return;
+  if (const std::size_t ended = codec_->end_stalled(); ended > 0) {
+    shard_.metrics().timeouts(Timeout::kWrite).Increment(static_cast<double>(ended));
+  }
   const auto waited = time - std::min(time, codec_->phase_since());
   switch (codec_->phase()) {
     case Codec::Phase::kHead:

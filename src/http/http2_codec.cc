@@ -97,11 +97,7 @@ class Http2Codec::Stream final : public Exchange {
   }
 
   void abort() override {
-    if (answer_ == Answer::kDone) return;
-    answer_ = Answer::kDone;
-    nghttp2_submit_rst_stream(codec_.session_.get(), NGHTTP2_FLAG_NONE, id_,
-                              NGHTTP2_INTERNAL_ERROR);
-    end_answer();
+    if (answer_ != Answer::kDone) break_off(NGHTTP2_INTERNAL_ERROR);
   }
 
   std::size_t queued_bytes() const override { return body_size_; }
@@ -124,6 +120,7 @@ class Http2Codec::Stream final : public Exchange {
 
   void push(Bytes piece) {
     if (piece.empty()) return;
+    if (body_size_ == 0) waiting_since_ = codec_.carrier_.now();
     body_size_ += piece.size();
     body_cost_ += piece.size() + sizeof(Bytes);
     body_.push_back(std::move(piece));
@@ -135,6 +132,15 @@ class Http2Codec::Stream final : public Exchange {
   }
 
   void submit(int status, const Headers& headers, std::string_view length);
+
+  // The body stays until the stream closes: nghttp2 may have a frame of it half sent.
+  void break_off(std::uint32_t error) {
+    answer_ = Answer::kDone;
+    waiting_since_ = SteadyTime::max();
+    nghttp2_submit_rst_stream(codec_.session_.get(), NGHTTP2_FLAG_NONE, id_, error);
+    end_answer();
+  }
+
   void end_answer() {
     if (attachment_) codec_.finished_attachments_.push_back(std::move(attachment_));
     was_full_ = false;
@@ -144,6 +150,7 @@ class Http2Codec::Stream final : public Exchange {
   // Hands `size` bytes of the body to the connection's queue.
   void send(std::size_t size) {
     body_size_ -= size;
+    waiting_since_ = std::max(waiting_since_, codec_.carrier_.now());
     while (size > 0) {
       Bytes& front = body_.front();
       const std::size_t n = std::min(size, front.size() - body_offset_);
@@ -180,6 +187,7 @@ class Http2Codec::Stream final : public Exchange {
   std::size_t body_offset_ = 0;  // bytes of body_.front() already sent
   std::size_t body_size_ = 0;
   std::size_t body_cost_ = 0;
+  SteadyTime waiting_since_{};  // of body_.front(); the end of time once broken off
   std::unique_ptr<Attachment> attachment_;
 };
 
@@ -488,6 +496,18 @@ void Http2Codec::time_out() {
     if (stream->complete_ || stream->opened_ > late) continue;
     refuse(*stream, {408, "the request took too long"});
   }
+}
+
+// A window that is never opened holds what waits for it, and what others have long let go of.
+std::size_t Http2Codec::end_stalled() {
+  const SteadyTime late = carrier_.now() - carrier_.limits().write_timeout;
+  std::size_t ended = 0;
+  for (const auto& [id, stream] : streams_) {
+    if (stream->body_size_ == 0 || stream->waiting_since_ > late) continue;
+    stream->break_off(NGHTTP2_CANCEL);
+    ++ended;
+  }
+  return ended;
 }
 
 void Http2Codec::drain() {

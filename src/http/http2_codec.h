@@ -14,9 +14,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/rate_limit.h"
 #include "base/result.h"
 #include "http/codec.h"
-#include "http/rate_limit.h"
 #include "http/request_rules.h"
 
 namespace mirror::http {
@@ -34,6 +34,7 @@ class Http2Codec final : public Codec {
   Phase phase() const override;
   SteadyTime phase_since() const override;
   void time_out() override;
+  std::size_t end_stalled() override;
   void drain() override;
 
   std::size_t streams() const { return streams_.size(); }

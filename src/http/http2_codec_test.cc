@@ -186,6 +186,26 @@ TEST_F(Http2, AResetFreesTheExchangeAtOnce) {
   EXPECT_FALSE(client.answers[other].closed);
 }
 
+TEST_F(Http2, AnAnswerThatThePeerNeverTakesIsCancelled) {
+  const nghttp2_settings_entry closed{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0};
+  nghttp2_submit_settings(client.session, 0, &closed, 1);
+  exchange();
+  const auto stuck = client.request("GET", "/abc");
+  const auto growing = client.request("GET", "/grow");
+  const auto held = client.request("GET", "/leave");
+  exchange();
+  EXPECT_EQ(codec->end_stalled(), 0u);
+  carrier.time += carrier.limits_.write_timeout + std::chrono::milliseconds(1);
+  EXPECT_EQ(codec->end_stalled(), 2u);
+  EXPECT_EQ(codec->end_stalled(), 0u);
+  exchange();
+  EXPECT_EQ(client.answers[stuck].error, static_cast<std::uint32_t>(NGHTTP2_CANCEL));
+  EXPECT_EQ(client.answers[growing].error, static_cast<std::uint32_t>(NGHTTP2_CANCEL));
+  EXPECT_FALSE(client.answers[held].closed);
+  EXPECT_EQ(codec->streams(), 1u);
+  EXPECT_EQ(carrier.held.size(), 1u);
+}
+
 TEST_F(Http2, AbortIsSeenAsAnError) {
   const auto id = client.request("GET", "/grow");
   exchange();

@@ -22,6 +22,7 @@ struct Counters {
   std::uint64_t audio_sync_losses = 0;  // bytes where a frame header had to be
   std::uint64_t undated_units = 0;      // before the first timestamp
   std::uint64_t ignored_streams = 0;    // over kElementaryStreamsMax, each time a PMT lists them
+  std::uint64_t ignored_table_changes = 0;  // too many per second
 };
 
 }  // namespace mirror::mpegts

@@ -12,6 +12,11 @@ std::uint32_t crc_field(std::span<const std::uint8_t> section) {
   return crc;
 }
 
+// A programme changes when its operator changes it. Each change costs new assemblers here and new
+// transcoders behind us; one per packet would keep the ingest thread from everybody else.
+constexpr double kTableChangeBurst = 8;
+constexpr double kTableChangesPerSecond = 2;
+
 }  // namespace
 
 Demuxer::Demuxer(const DemuxerOptions& options, media::AccessUnitSink& sink)
@@ -20,7 +25,8 @@ Demuxer::Demuxer(const DemuxerOptions& options, media::AccessUnitSink& sink)
       outlet_(sink, counters_, options.access_unit_bytes_max),
       sync_(counters_.common),
       pat_(counters_.common),
-      pmt_(counters_.common) {
+      pmt_(counters_.common),
+      table_changes_(kTableChangeBurst, kTableChangesPerSecond) {
   route_pids();
 }
 
@@ -122,6 +128,7 @@ void Demuxer::select(const Programme& programme) {
       programme_->pmt_pid == programme.pmt_pid) {
     return;
   }
+  if (!may_change_tables()) return;
   programme_ = programme;
   pmt_.continuity = {};
   pmt_.sections.reset();
@@ -135,12 +142,19 @@ void Demuxer::on_pmt(std::span<const std::uint8_t> section) {
   const std::uint32_t crc = crc_field(section);
   if (pmt_.last_crc == crc) return;
   const auto pmt = parse_pmt(section);
-  if (!pmt || pmt->programme_number != programme_->number) return;
+  if (!pmt || pmt->programme_number != programme_->number || !may_change_tables()) return;
   pmt_.last_crc = crc;
   counters_.ignored_streams += pmt->ignored_streams;
   pcr_pid_ = pmt->pcr_pid;
   replace_streams(*pmt);
   route_pids();
+}
+
+// A change that is put off is seen again when its table is repeated.
+bool Demuxer::may_change_tables() {
+  if (table_changes_.take(now_.steady)) return true;
+  ++counters_.ignored_table_changes;
+  return false;
 }
 
 void Demuxer::replace_streams(const Pmt& pmt) {

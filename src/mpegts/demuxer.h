@@ -5,7 +5,8 @@
 //
 // Limits: kElementaryStreamsMax streams; one open unit per video stream, of at most
 // access_unit_bytes_max; less than one frame and one packet per audio stream; one section of 1024
-// bytes each for the PAT and the PMT. What goes over them is dropped and counted. A packet makes no
+// bytes each for the PAT and the PMT; two changes of programme or streams per second in the long
+// run. What goes over them is dropped and counted. A packet makes no
 // allocation of its own; an access unit makes few.
 //
 // What it promises about damage: a unit that lacks bytes is emitted with `damaged`, or (audio) not
@@ -23,6 +24,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/rate_limit.h"
 #include "media/access_unit.h"
 #include "media/publish.h"
 #include "mpegts/continuity.h"
@@ -87,6 +89,7 @@ class Demuxer {
   void on_pmt(std::span<const std::uint8_t> section);
   std::optional<Programme> choose(const PatSection& pat) const;
   void select(const Programme& programme);
+  bool may_change_tables();
   void replace_streams(const Pmt& pmt);
   void route_pids();
 
@@ -105,6 +108,7 @@ class Demuxer {
 
   TablePid pat_;
   TablePid pmt_;
+  RateLimit table_changes_;
   std::optional<Programme> programme_;
   std::uint16_t pcr_pid_ = kNullPid;
   bool tracks_told_ = false;

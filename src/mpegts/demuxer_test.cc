@@ -93,6 +93,13 @@ TEST_F(DemuxerTest, BytesAfterAnEarlyEndAreDroppedAndTheNextUnitIsWhole) {
   ASSERT_EQ(units().size(), 2U);
   EXPECT_EQ(bytes_of(units()[1]), next);
   EXPECT_FALSE(units()[1].damaged);
+
+  // Silence is believed no more for a while.
+  push(video(16200, next), 120);
+  demuxer_.idle(at_ms(150));
+  EXPECT_EQ(units().size(), 2U);
+  push(video(19800, next), 160);
+  EXPECT_EQ(units().size(), 3U);
 }
 
 TEST_F(DemuxerTest, SeveralPicturesInOnePesPacketAreSplitAndDatedByExtrapolation) {
@@ -329,6 +336,18 @@ TEST_F(DemuxerTest, TracksAreToldOnceAndAgainWhenTheyChange) {
   push(mux_.tables({{0x1b, kVideo}}, 2));
   ASSERT_EQ(sink_.tracks.size(), 2U);
   EXPECT_EQ(sink_.tracks[1].size(), 1U);
+}
+
+TEST_F(DemuxerTest, TablesThatChangeAllTheTimeAreFollowedAFewTimesPerSecond) {
+  for (int i = 0; i < 1000; ++i) {
+    const std::uint8_t type = i % 2 == 0 ? 0x1b : 0x24;
+    push(mux_.tables({{type, kVideo}}, i % 32), i);
+  }
+  EXPECT_LE(sink_.tracks.size(), 10U);
+  EXPECT_GE(demuxer_.counters().ignored_table_changes, 900U);
+  // What they settle at is followed in the end.
+  for (int ms = 2000; ms < 3000; ms += 100) push(mux_.tables({{0x0f, kAudio}}, 5), ms);
+  EXPECT_EQ(sink_.tracks.back().front().codec, Codec::kAac);
 }
 
 TEST_F(DemuxerTest, NextPmtIsNotYetInForce) {

@@ -103,7 +103,7 @@ void ElementaryStream::on_pes_end(const PesHeader& header) {
 void ElementaryStream::idle(SteadyTime now, std::chrono::milliseconds quiet) {
   auto* video = std::get_if<VideoAssembler>(&assembler_);
   if (video == nullptr || !video->is_open() || pes_.is_short() || !end_is_likely()) return;
-  if (now - last_packet_.steady >= quiet) video->complete();
+  if (now - last_packet_.steady >= quiet) video->complete_early();
 }
 
 void ElementaryStream::finish() {

@@ -13,6 +13,9 @@ constexpr std::uint16_t kLengthMayBeCapped = 0xf000;
 // Parameter sets and SEI that came in a PES packet of their own wait for their picture up to here.
 constexpr std::size_t kPrefixBytesMax = 4096;
 constexpr int kPicturesPerUnitMax = 64;  // the rest stays with the last
+// What a wrong guess cuts off is a damaged picture that nobody can flag any more; what not guessing
+// costs is one frame of latency.
+constexpr int kUnitsWithoutGuess = 500;
 constexpr media::MediaTime kFrameDurationMax{90'000};
 
 }  // namespace
@@ -31,6 +34,8 @@ void VideoAssembler::begin(std::optional<Stamp> stamp) {
 
 void VideoAssembler::open(std::optional<Stamp> stamp) {
   complete();
+  ended_early_ = false;
+  if (units_until_guess_ > 0) --units_until_guess_;
   if (stamp || !is_open()) stamp_ = stamp;  // a prefix that was kept keeps its stamp
   state_ = State::kOpen;
   if (!stamp) return;
@@ -57,6 +62,7 @@ void VideoAssembler::append(std::span<const std::uint8_t> payload, Instant now) 
   }
   if (state_ != State::kOpen) {
     if (state_ == State::kClosed) outlet_.counters().late_bytes += payload.size();
+    if (ended_early_) units_until_guess_ = kUnitsWithoutGuess;
     outlet_.count_dropped(payload.size());
     return;
   }
@@ -87,6 +93,12 @@ void VideoAssembler::complete() {
     return;
   }
   emit_pictures();
+}
+
+void VideoAssembler::complete_early() {
+  if (units_until_guess_ > 0) return;
+  complete();
+  ended_early_ = state_ == State::kClosed;
 }
 
 void VideoAssembler::emit_pictures() {

@@ -37,6 +37,8 @@ class VideoAssembler {
   void lose();
   // Emits what is open.
   void complete();
+  // The same on a guess, but not for a while after a guess was wrong.
+  void complete_early();
 
   bool is_open() const { return state_ == State::kOpen && !unit_.empty(); }
 
@@ -61,8 +63,10 @@ class VideoAssembler {
   UnitOutlet& outlet_;
 
   State state_ = State::kClosed;
-  bool undecided_ = false;  // a PES packet without stamp has begun and no payload of it came yet
-  bool spans_pes_ = false;  // units of this stream were seen to go on in a further PES packet
+  bool undecided_ = false;    // a PES packet without stamp has begun and no payload of it came yet
+  bool spans_pes_ = false;    // units of this stream were seen to go on in a further PES packet
+  bool ended_early_ = false;  // the last unit was emitted on a guess
+  int units_until_guess_ = 0;
   std::vector<std::uint8_t> unit_;
   std::size_t last_unit_bytes_ = 0;
   Instant received_{};

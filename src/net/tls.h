@@ -77,7 +77,7 @@ class TlsSession {
   Outcome handshake(std::span<const std::uint8_t>& input, std::vector<std::uint8_t>& output);
   Read read(std::span<const std::uint8_t>& input, std::span<std::uint8_t> plain,
             std::vector<std::uint8_t>& output);
-  // At most kRecordBytesMax at once: one record.
+  // At most kRecordBytesMax at once: one record, or several where the peer asked for smaller ones.
   Status write(std::span<const std::uint8_t> plain, std::vector<std::uint8_t>& output);
   void close(std::vector<std::uint8_t>& output);  // close_notify
 

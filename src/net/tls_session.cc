@@ -124,10 +124,12 @@ TlsSession::Read TlsSession::read(std::span<const std::uint8_t>& input,
 
 Status TlsSession::write(std::span<const std::uint8_t> plain, std::vector<std::uint8_t>& output) {
   impl_->use(nullptr, &output);
-  const ssize_t rc = gnutls_record_send(impl_->session, plain.data(), plain.size());
-  if (rc < 0) return fail("{}", gnutls_strerror(static_cast<int>(rc)));
-  if (static_cast<std::size_t>(rc) != plain.size())
-    return fail("record larger than the peer takes");
+  // A peer may ask for smaller records (RFC 8449; RFC 6066 4): GnuTLS then takes less at once.
+  while (!plain.empty()) {
+    const ssize_t rc = gnutls_record_send(impl_->session, plain.data(), plain.size());
+    if (rc <= 0) return fail("{}", gnutls_strerror(static_cast<int>(rc)));
+    plain = plain.subspan(static_cast<std::size_t>(rc));
+  }
   return {};
 }
 

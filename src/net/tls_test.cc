@@ -1,11 +1,13 @@
 #include "net/tls.h"
 
 #include <gmock/gmock.h>
+#include <gnutls/gnutls.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -120,6 +122,76 @@ TEST_F(Tls, GarbageInsteadOfAHandshakeFailsWithAnAlert) {
   std::vector<std::uint8_t> output;
   EXPECT_EQ((*session)->handshake(input, output), TlsSession::Outcome::kFailed);
   EXPECT_FALSE((*session)->failure().empty());
+}
+
+// A GnuTLS client in memory.
+struct Client {
+  Client() {
+    gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NONBLOCK);
+    gnutls_set_default_priority(session);
+    gnutls_certificate_allocate_credentials(&trust);
+    gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, trust);
+    gnutls_transport_set_ptr(session, this);
+    gnutls_transport_set_pull_function(
+        session, [](gnutls_transport_ptr_t self, void* data, std::size_t size) -> ssize_t {
+          auto& client = *static_cast<Client*>(self);
+          if (client.in.empty()) {
+            gnutls_transport_set_errno(client.session, EAGAIN);
+            return -1;
+          }
+          size = std::min(size, client.in.size());
+          std::copy_n(client.in.begin(), size, static_cast<std::uint8_t*>(data));
+          client.in.erase(client.in.begin(), client.in.begin() + static_cast<std::ptrdiff_t>(size));
+          return static_cast<ssize_t>(size);
+        });
+    gnutls_transport_set_push_function(
+        session, [](gnutls_transport_ptr_t self, const void* data, std::size_t size) -> ssize_t {
+          const auto* bytes = static_cast<const std::uint8_t*>(data);
+          auto& out = static_cast<Client*>(self)->out;
+          out.insert(out.end(), bytes, bytes + size);
+          return static_cast<ssize_t>(size);
+        });
+  }
+  ~Client() {
+    gnutls_deinit(session);
+    gnutls_certificate_free_credentials(trust);
+  }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  gnutls_session_t session = nullptr;
+  gnutls_certificate_credentials_t trust = nullptr;
+  std::vector<std::uint8_t> in;
+  std::vector<std::uint8_t> out;
+};
+
+TEST_F(Tls, APeerMayAskForSmallRecords) {
+  auto credentials = TlsCredentials::load_or_generate(dir, kNames, kNow);
+  ASSERT_TRUE(credentials);
+  auto server = TlsSession::create(*credentials).value();
+  Client client;
+  ASSERT_EQ(gnutls_record_set_max_recv_size(client.session, 1024), 0);
+  auto outcome = TlsSession::Outcome::kWantsInput;
+  for (int flight = 0; flight < 5 && outcome == TlsSession::Outcome::kWantsInput; ++flight) {
+    gnutls_handshake(client.session);
+    std::span<const std::uint8_t> input(client.out);
+    outcome = server->handshake(input, client.in);
+    client.out.clear();
+  }
+  ASSERT_EQ(outcome, TlsSession::Outcome::kDone) << server->failure();
+
+  const std::vector<std::uint8_t> sent(TlsSession::kRecordBytesMax, 7);
+  const auto written = server->write(sent, client.in);
+  ASSERT_TRUE(written) << written.error().message;
+  std::vector<std::uint8_t> received(sent.size());
+  std::size_t size = 0;
+  for (int record = 0; record < 100 && size < sent.size(); ++record) {
+    const auto n =
+        gnutls_record_recv(client.session, received.data() + size, received.size() - size);
+    if (n > 0) size += static_cast<std::size_t>(n);
+  }
+  EXPECT_EQ(size, sent.size());
+  EXPECT_EQ(received, sent);
 }
 
 }  // namespace

@@ -6,6 +6,15 @@
 #include "transcode/audio_decoder.h"
 
 namespace mirror::transcode {
+namespace {
+
+// Damaged AAC and AC-3 decode to values of any size, even to none, which the encoder refuses for
+// good. Beyond full scale nothing can be heard anyway.
+float within_full_scale(float sample) {
+  return sample >= -1.0F ? std::min(sample, 1.0F) : sample < -1.0F ? -1.0F : 0.0F;  // NaN last
+}
+
+}  // namespace
 
 Result<std::unique_ptr<AacEncoder>> AacEncoder::create(const AudioSettings& settings) {
   av::take_over_log();
@@ -46,8 +55,8 @@ Result<std::optional<AacEncoder::Frame>> AacEncoder::encode(const StereoBlock& b
   frame_->sample_rate = kAudioRate;
   av_channel_layout_default(&frame_->ch_layout, 2);
   if (av_frame_get_buffer(frame_.get(), 0) < 0) throw std::bad_alloc();
-  std::ranges::copy(block.left, reinterpret_cast<float*>(frame_->data[0]));
-  std::ranges::copy(block.right, reinterpret_cast<float*>(frame_->data[1]));
+  std::ranges::transform(block.left, reinterpret_cast<float*>(frame_->data[0]), within_full_scale);
+  std::ranges::transform(block.right, reinterpret_cast<float*>(frame_->data[1]), within_full_scale);
   frame_->pts = samples_;
   samples_ += static_cast<std::int64_t>(kAacFrameSamples);
 

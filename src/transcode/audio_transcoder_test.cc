@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <limits>
+
+#include "transcode/aac_encoder.h"
 #include "transcode/audio_run.h"
 #include "transcode/test_feed.h"
 #include "transcode/transcoder.h"
@@ -319,6 +322,20 @@ TEST(AudioAndVideo, APublisherReturns) {
   EXPECT_EQ(stream.video->stats().discontinuities, 1U);
   EXPECT_EQ(stream.audio->stats().discontinuities, 1U);
   EXPECT_EQ(stream.timeline.run(), 2U);
+}
+
+TEST(AacEncoder, TakesWhatADamagedStreamDecodesTo) {
+  const auto encoder = AacEncoder::create({}).value();
+  for (const float value : {1e30F, -1e30F, std::numeric_limits<float>::quiet_NaN(),
+                            std::numeric_limits<float>::infinity(), 0.5F}) {
+    StereoBlock block;
+    block.left.fill(value);
+    block.right.fill(-value);
+    for (int i = 0; i < 3; ++i) {
+      const auto frame = encoder->encode(block);
+      ASSERT_TRUE(frame) << value << ": " << frame.error().message;
+    }
+  }
 }
 
 }  // namespace

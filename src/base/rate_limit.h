@@ -1,4 +1,4 @@
-// RateLimit: a token bucket, for what a peer may do often but not endlessly. One loop, no clock.
+// RateLimit: a token bucket, for what a peer may do often but not endlessly. One thread, no clock.
 #pragma once
 
 #include <algorithm>
@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 
-namespace mirror::http {
+namespace mirror {
 
 class RateLimit {
  public:
@@ -32,4 +32,4 @@ class RateLimit {
   SteadyTime last_{};
 };
 
-}  // namespace mirror::http
+}  // namespace mirror
