@@ -114,6 +114,22 @@ TEST_F(RegistryTest, AStreamWaitsForItsPublisherAndThenGoes) {
   EXPECT_TRUE(open("cam1")) << "and can begin anew";
 }
 
+// A publisher that only keeps its connection alive outlasts the stream that was taken from it.
+TEST_F(RegistryTest, ADisplacedTurnMayOutliveItsStream) {
+  const auto displaced = open("cam1");
+  EXPECT_FALSE(displaced->displaced());
+  clock_.advance(2s);
+  open("cam1").reset();
+  EXPECT_TRUE(displaced->displaced());
+  ASSERT_TRUE(eventually([&] {
+    clock_.advance(1s);
+    registry_.sweep();
+    return registry_.find("cam1") == nullptr;
+  }));
+  displaced->on_stats({}, {});
+  EXPECT_TRUE(displaced->displaced());
+}
+
 TEST_F(RegistryTest, AdmitsNobodyWhileItStops) {
   const auto publication = open("cam1");
   registry_.stop_all();

@@ -33,11 +33,11 @@ double to_ms(auto duration) { return std::chrono::duration<double, std::milli>(d
 }  // namespace
 
 // One publisher's hold on the stream, on the ingest thread. A turn that was taken over goes on
-// unheard until its transport notices.
+// unheard until its transport asks displaced().
 class Stream::Turn final : public media::Publication {
  public:
-  Turn(Stream& stream, std::uint64_t number, const media::PublishRequest& request)
-      : stream_(stream), number_(number) {
+  Turn(std::shared_ptr<Stream> stream, std::uint64_t number, const media::PublishRequest& request)
+      : owner_(std::move(stream)), stream_(*owner_), number_(number) {
     TurnInfo info;
     info.number = number;
     info.protocol = request.protocol;
@@ -97,6 +97,8 @@ class Stream::Turn final : public media::Publication {
 
  private:
   bool holds() const { return stream_.holder_.load(std::memory_order_acquire) == number_; }
+  bool displaced() const override { return !holds(); }
+
 
   // Whether the media thread lags further behind the feed than the queue may hold.
   bool behind(const media::AccessUnit& unit) const {
@@ -117,6 +119,7 @@ class Stream::Turn final : public media::Publication {
   const std::uint64_t number_;
   std::shared_ptr<const TurnInfo> info_;
   bool cut_ = false;
+  const std::shared_ptr<Stream> owner_;
   SteadyTime counted_at_{};
   std::uint64_t counted_bytes_ = 0;
 };
@@ -188,7 +191,7 @@ std::unique_ptr<media::Publication> Stream::open_turn(const media::PublishReques
   turns_opened_ = number;
   last_received_ns_.store(to_ns(environment_.clock.now().steady), std::memory_order_release);
   report_.publish(nullptr);
-  return std::make_unique<Turn>(*this, number, request);
+  return std::make_unique<Turn>(shared_from_this(), number, request);
 }
 
 void Stream::run() {

@@ -56,7 +56,7 @@ struct StreamEnvironment {
   const Log& log;
 };
 
-class Stream {
+class Stream : public std::enable_shared_from_this<Stream> {
  public:
   Stream(media::StreamKey key, std::string epoch, StreamSettings settings,
          const StreamEnvironment& environment);
@@ -66,7 +66,8 @@ class Stream {
 
   const media::StreamKey& key() const { return key_; }
 
-  // Ingest thread (one at a time). Empty when another publisher holds the stream.
+  // Ingest thread (one at a time). Empty when another publisher holds the stream. What is returned
+  // keeps the stream alive, since a turn that was taken over may outlast it.
   std::unique_ptr<media::Publication> open_turn(const media::PublishRequest& request);
   // Any thread: whether open_turn() would succeed now.
   bool is_free() const;
