@@ -115,6 +115,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void idle(Running& running, Instant now);
   bool try_expire();
   void publish_status(Running& running, Instant now);
+  void log_error(Running& running);
 
   const media::StreamKey key_;
   const std::string epoch_;
@@ -128,7 +129,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   Snapshot<TurnReport> report_;
   // The turn that holds the stream: 0 when it is free, kClosed once nobody may open it again.
   std::atomic<std::uint64_t> holder_{0};
-  std::uint64_t turns_opened_ = 0;                 // ingest thread
+  std::uint64_t turns_opened_ = 0;  // ingest thread
+  std::int64_t refilled_ns_ = 0;  // ingest thread: arrival of the last unit that found queue_ empty
   std::atomic<std::int64_t> last_received_ns_{0};  // when the turn last sent anything
 
   // Written by the media thread, read by anyone.
