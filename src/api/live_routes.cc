@@ -160,35 +160,25 @@ void LiveRoutes::media_playlist(const Target& target, const http::Request& reque
 
   const auto window = target.rendition->window;
   const std::uint64_t seen = window->version();
-  const auto view = window->view();
-  switch (readiness_of(*view, *question)) {
-    case Readiness::kReady:
-      break;
-    case Readiness::kNotYet: {
-      if (held_.full()) return unavailable(exchange);
-      auto attempt =
-          [window, question = *question,
-           headers = with(target.headers, kPlaylistType, kCacheDirected)](http::Exchange& waiting) {
-            const auto now = window->view();
-            if (readiness_of(*now, question) == Readiness::kNotYet) return false;
-            waiting.respond({.headers = headers, .body = {now->playlist}});
-            return true;
-          };
-      return held_.hold(exchange, publications_of(window), seen, std::move(attempt),
-                        loop_.now() + kHoldPart, unavailable);
+  auto attempt = [window, question = *question, cors = target.headers](http::Exchange& waiting) {
+    const auto view = window->view();
+    const Readiness readiness = readiness_of(*view, question);
+    if (readiness == Readiness::kNotYet) return false;
+    if (readiness == Readiness::kTooFar) {
+      refuse(waiting, 400, cors, "_HLS_msn or _HLS_part is too far ahead of the playlist");
+    } else if (view->playlist.empty()) {
+      refuse(waiting, 404, cors, "the rendition ended before it began");
+    } else {
+      // Without directives the same URL says something else with each part.
+      const std::string_view cache = question.msn ? kCacheDirected : kCacheLive;
+      waiting.respond({.headers = with(cors, kPlaylistType, cache), .body = {view->playlist}});
     }
-    case Readiness::kTooFar:
-      return refuse(exchange, 400, target.headers,
-                    "_HLS_msn is more than two segments ahead of the playlist");
-    case Readiness::kNotFound:
-      return refuse(exchange, 404, target.headers, "no such playlist");
-  }
-  if (view->playlist.empty()) {
-    return refuse(exchange, 404, target.headers, "the rendition has not started yet");
-  }
-  exchange.respond(
-      {.headers = with(target.headers, kPlaylistType, question->msn ? kCacheDirected : kCacheLive),
-       .body = {view->playlist}});
+    return true;
+  };
+  if (attempt(exchange)) return;
+  if (held_.full()) return unavailable(exchange);
+  held_.hold(exchange, publications_of(window), seen, std::move(attempt), loop_.now() + kHoldPart,
+             unavailable);
 }
 
 void LiveRoutes::media(const Target& target, std::string_view name, http::Exchange& exchange) {
@@ -213,7 +203,8 @@ void LiveRoutes::media(const Target& target, std::string_view name, http::Exchan
     if (now == Readiness::kReady) {
       waiting.respond({.headers = headers, .body = std::move(bytes)});
     } else {
-      refuse(waiting, 404, cors, "the stream ended before this part");
+      refuse(waiting, 404, cors,
+             "what was asked for did not come: the segment or the stream ended before");
     }
     return true;
   };

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <cmath>
 #include <cstddef>
 
@@ -240,22 +241,21 @@ void write_json(Line& line, LogLevel level, std::string_view module, std::string
   line.close(line.cut() ? ",\"cut\":true}\n" : "}\n");
 }
 
-// One write(2) for the whole line, so that lines of several threads and processes do not mix. What
-// a pipe or a signal cut short is continued; a reader that is gone, or a full pipe that nobody
-// empties, costs the line and never the process.
+// One write(2) for a line, so that lines of several threads and processes do not mix; more only
+// where a pipe would not keep it in one piece anyway. A reader that is gone, or a full pipe that
+// nobody empties, costs the line and never the process: whoever started us may have left the pipe
+// blocking, but a poll(2) that promises room promises PIPE_BUF bytes (pipe(7)).
 void write_out(int fd, std::string_view text) noexcept {
+  constexpr int kPatienceMs = 20;
   const int saved = errno;  // logging must not disturb the caller's error
   while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
+    pollfd room{fd, POLLOUT, 0};
+    const int ready = ::poll(&room, 1, kPatienceMs);
+    if (ready == 0 || (ready < 0 && errno != EINTR)) break;
+    const ssize_t written = ::write(fd, text.data(), std::min<std::size_t>(text.size(), PIPE_BUF));
     if (written > 0) {
       text.remove_prefix(static_cast<std::size_t>(written));
-    } else if (written < 0 && errno == EINTR) {
-      continue;
-    } else if (written < 0 && errno == EAGAIN) {
-      pollfd wait{fd, POLLOUT, 0};
-      constexpr int kPatienceMs = 20;
-      if (::poll(&wait, 1, kPatienceMs) <= 0) break;
-    } else {
+    } else if (written == 0 || (errno != EINTR && errno != EAGAIN)) {
       break;
     }
   }

@@ -226,6 +226,11 @@ TEST(Log, SurvivesAReaderThatIsGoneOrNeverReads) {
   const std::string value(3000, 'x');
   for (int i = 0; i < 4; ++i) log.info("m", "x", {{"v", value}});
 
+  const Pipe blocking;
+  ::fcntl(blocking.end(), F_SETPIPE_SZ, 4096);
+  const Log stuck(LogLevel::kInfo, LogFormat::kJson, blocking.end());
+  for (int i = 0; i < 4; ++i) stuck.info("m", "x", {{"v", value}});
+
   Log(LogLevel::kInfo, LogFormat::kJson, -1).info("m", "x");
 }
 

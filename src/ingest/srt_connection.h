@@ -40,6 +40,8 @@ class SrtConnection {
   // libsrt measured.
   media::TransportStats report(Instant now, const Log& log);
   bool broken() const;
+  // Another publisher took its place: nobody hears it any more.
+  bool displaced() const { return publication_->displaced(); }
 
  private:
   // 2.7 Gbps at a turn each 2 ms, and short enough that 64 such neighbours wait their turn in turn.

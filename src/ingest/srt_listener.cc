@@ -377,9 +377,12 @@ void SrtListener::Impl::tend_all(Instant now) {
     publisher.report_at = now.steady + kReportInterval;
     report(publisher, now);
     // What broke is drained to its end and seen there; this finds what epoll did not tell of.
-    if (publisher.connection->broken()) broken.push_back(id);
+    if (publisher.connection->broken() || publisher.connection->displaced()) broken.push_back(id);
   }
-  for (const SRTSOCKET id : broken) hang_up(id, "the connection ended");
+  for (const SRTSOCKET id : broken) {
+    const bool displaced = publishers.at(id).connection->displaced();
+    hang_up(id, displaced ? "another publisher took its place" : "the connection ended");
+  }
 }
 
 void SrtListener::Impl::report(Publisher& publisher, Instant now) {

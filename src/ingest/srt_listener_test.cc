@@ -39,6 +39,7 @@ struct Seen {
   std::uint64_t transport_packets = 0;
   int latency_ms = 0;
   std::chrono::microseconds age{};  // of the last unit: now less its capture time
+  bool displaced = false;
 };
 
 // Lets everybody in but who is told off in advance; tells what it sees under a lock.
@@ -67,6 +68,12 @@ class FakeGate final : public media::PublisherGate {
   void refuse_all(PublishRefusal::Reason reason) {
     const std::lock_guard lock(mutex_);
     refusal_ = PublishRefusal{reason, "as the test says"};
+  }
+
+  // The stream's publisher of now is unheard from here on.
+  void displace(const std::string& key) {
+    const std::lock_guard lock(mutex_);
+    seen_[key].displaced = true;
   }
 
   Seen seen(const std::string& key) const {
@@ -107,6 +114,8 @@ class FakeGate final : public media::PublisherGate {
         seen.latency_ms = transport.latency_ms;
       });
     }
+
+    bool displaced() const override { return gate_.seen(key_.text()).displaced; }
 
    private:
     template <class F>
@@ -299,6 +308,16 @@ TEST_F(SrtListenerTest, KeyIsFreeAgainWhenItsPublisherLeaves) {
     srt_close(caller.socket.id());
     ASSERT_TRUE(gate_.wait_for("cam1", [&](const Seen& seen) { return seen.closed == turn; }));
   }
+}
+
+// An encoder that paused, and whose stream another one took over, learns that nobody hears it.
+TEST_F(SrtListenerTest, HangsUpOnAPublisherThatWasDisplaced) {
+  start();
+  const Call caller = publish("cam1");
+  ASSERT_EQ(caller.reject, 0);
+  ASSERT_TRUE(gate_.wait_for("cam1", [](const Seen& seen) { return seen.opened == 1; }));
+  gate_.displace("cam1");
+  EXPECT_TRUE(gate_.wait_for("cam1", [](const Seen& seen) { return seen.closed == 1; }));
 }
 
 TEST_F(SrtListenerTest, PassphraseIsEnforced) {

@@ -50,6 +50,9 @@ struct DemuxStats {
 class Publication : public AccessUnitSink {
  public:
   virtual void on_stats(const TransportStats& transport, const DemuxStats& demux) = 0;
+  // True once nothing that it is given counts any more, because another publisher took its place or
+  // the stream closed: the transport should hang up.
+  virtual bool displaced() const = 0;
 };
 
 // Decides who may publish. `admit` may be called from any thread (libsrt asks inside its own

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <system_error>
 #include <vector>
 
 namespace mirror::stream {
@@ -54,17 +55,30 @@ std::expected<std::unique_ptr<media::Publication>, media::PublishRefusal> Regist
   const std::lock_guard lock(writers_);
   if (auto refusal = admit(request)) return std::unexpected(*std::move(refusal));
   auto stream = find(request.key.text());
-  if (!stream) {
-    // The number after the epoch tells apart two lives of one key within one run.
-    stream = std::make_shared<Stream>(request.key, fmt::format("{}{}", epoch_, ++streams_made_),
-                                      settings_, environment_);
+  if (!stream || stream->expired()) {
+    auto made = make_stream(request.key);
+    if (!made) return std::unexpected(std::move(made.error()));
+    stream = *std::move(made);
     auto next = std::make_shared<Map>(*streams_.read());
-    next->emplace(request.key.text(), stream);
+    next->insert_or_assign(request.key.text(), stream);
     streams_.publish(std::move(next));
   }
   auto publication = stream->open_turn(request);
   if (!publication) return std::unexpected(conflict(request.key));
   return publication;
+}
+
+// Called with writers_ locked.
+std::expected<std::shared_ptr<Stream>, media::PublishRefusal> Registry::make_stream(
+    const media::StreamKey& key) {
+  // The number after the epoch tells apart two lives of one key within one run.
+  const std::string epoch = fmt::format("{}{}", epoch_, ++streams_made_);
+  try {
+    return std::make_shared<Stream>(key, epoch, settings_, environment_);
+  } catch (const std::system_error& error) {  // std::thread: one more than the system allows
+    return std::unexpected(media::PublishRefusal{
+        Reason::kOverload, fmt::format("the system has no thread for it: {}", error.what())});
+  }
 }
 
 void Registry::sweep() {

@@ -44,6 +44,9 @@ class Registry final : public media::PublisherGate {
   bool all_ended() const;
 
  private:
+  std::expected<std::shared_ptr<Stream>, media::PublishRefusal> make_stream(
+      const media::StreamKey& key);
+
   const std::size_t streams_max_;
   const std::string epoch_;
   const StreamSettings settings_;

@@ -114,6 +114,70 @@ TEST_F(RegistryTest, AStreamWaitsForItsPublisherAndThenGoes) {
   EXPECT_TRUE(open("cam1")) << "and can begin anew";
 }
 
+// A publisher that only keeps its connection alive outlasts the stream that was taken from it.
+TEST_F(RegistryTest, ADisplacedTurnMayOutliveItsStream) {
+  const auto displaced = open("cam1");
+  EXPECT_FALSE(displaced->displaced());
+  clock_.advance(2s);
+  open("cam1").reset();
+  EXPECT_TRUE(displaced->displaced());
+  ASSERT_TRUE(eventually([&] {
+    clock_.advance(1s);
+    registry_.sweep();
+    return registry_.find("cam1") == nullptr;
+  }));
+  displaced->on_stats({}, {});
+  EXPECT_TRUE(displaced->displaced());
+}
+
+// After a pause nothing was taken for long, and yet nobody is behind.
+TEST_F(RegistryTest, AFeedThatReturnsAfterAPauseIsNotCut) {
+  const auto publication = open("cam1");
+  publication->on_tracks(
+      {{.id = 1, .codec = media::Codec::kH264, .language = "", .description = ""}});
+  const auto push = [&] {
+    publication->on_access_unit({.track = 1,
+                                 .codec = media::Codec::kH264,
+                                 .random_access = true,
+                                 .received = clock_.now(),
+                                 .data = {}});
+  };
+  constexpr std::uint64_t kBurst = 20;
+  const auto stream = registry_.find("cam1");
+  push();
+  ASSERT_TRUE(eventually([&] {
+    clock_.advance(100ms);
+    return stream->status()->video.access_units == 1;
+  }));
+  clock_.advance(5s);
+  for (std::uint64_t i = 0; i < kBurst; ++i) push();
+  ASSERT_TRUE(eventually([&] {
+    clock_.advance(1s);
+    return stream->status()->video.access_units > kBurst;
+  }));
+  EXPECT_EQ(stream->status()->queue_dropped_units, 0);
+}
+
+TEST_F(RegistryTest, AnErrorCanBeReadAfterItsPublisherLeft) {
+  auto publication = open("cam1");
+  publication->on_tracks({{.id = 33,
+                           .codec = media::Codec::kUnsupported,
+                           .language = "",
+                           .description = "MPEG-2 video"}});
+  ASSERT_TRUE(eventually([&] {
+    clock_.advance(100ms);
+    return state_of("cam1") == State::kFailed;
+  }));
+  const auto stream = registry_.find("cam1");
+  const auto told = stream->status();
+  publication.reset();
+  ASSERT_TRUE(eventually([&] {
+    clock_.advance(1ms);
+    return stream->status() != told;
+  }));
+  EXPECT_THAT(stream->status()->error, HasSubstr("MPEG-2 video"));
+}
+
 TEST_F(RegistryTest, AdmitsNobodyWhileItStops) {
   const auto publication = open("cam1");
   registry_.stop_all();

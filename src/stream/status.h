@@ -19,7 +19,7 @@ enum class State {
   kWaiting,       // a publisher is connected, nothing can be watched yet
   kLive,          // access units come in and parts go out
   kReconnecting,  // the publisher left or fell silent; the windows are held for its return
-  kFailed,        // a publisher is connected and cannot be shown; `error` says why
+  kFailed,        // the publisher's feed cannot be shown, or could not before it left; see `error`
   kEnded,         // closed; about to be removed
 };
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -33,11 +34,11 @@ double to_ms(auto duration) { return std::chrono::duration<double, std::milli>(d
 }  // namespace
 
 // One publisher's hold on the stream, on the ingest thread. A turn that was taken over goes on
-// unheard until its transport notices.
+// unheard until its transport asks displaced().
 class Stream::Turn final : public media::Publication {
  public:
-  Turn(Stream& stream, std::uint64_t number, const media::PublishRequest& request)
-      : stream_(stream), number_(number) {
+  Turn(std::shared_ptr<Stream> stream, std::uint64_t number, const media::PublishRequest& request)
+      : owner_(std::move(stream)), stream_(*owner_), number_(number) {
     TurnInfo info;
     info.number = number;
     info.protocol = request.protocol;
@@ -73,6 +74,7 @@ class Stream::Turn final : public media::Publication {
       return drop();
     }
     const std::size_t weight = unit.data.size();
+    if (stream_.queue_.size() == 0) stream_.refilled_ns_ = to_ns(unit.received.steady);
     if (!stream_.queue_.try_push({info_, std::move(unit)}, weight)) {
       cut_ = cut_ || video;
       return drop();
@@ -95,14 +97,18 @@ class Stream::Turn final : public media::Publication {
     stream_.report_.publish(std::move(report));
   }
 
+  bool displaced() const override { return !holds(); }
+
  private:
   bool holds() const { return stream_.holder_.load(std::memory_order_acquire) == number_; }
 
-  // Whether the media thread lags further behind the feed than the queue may hold.
+  // Whether the oldest queued unit is older than the queue may hold. It came after the one that was
+  // taken last, and not before the one that found the queue empty: a feed that returns after a
+  // pause is not behind.
   bool behind(const media::AccessUnit& unit) const {
+    if (stream_.queue_.size() == 0) return false;
     const std::int64_t taken = stream_.taken_received_ns_.load(std::memory_order_acquire);
-    if (taken == 0 || stream_.queue_.size() == 0) return false;
-    return to_ns(unit.received.steady) - taken >
+    return to_ns(unit.received.steady) - std::max(taken, stream_.refilled_ns_) >
            std::chrono::nanoseconds(stream_.settings_.queue_age_max).count();
   }
 
@@ -113,6 +119,7 @@ class Stream::Turn final : public media::Publication {
     stream_.turn_.publish(info_);
   }
 
+  const std::shared_ptr<Stream> owner_;
   Stream& stream_;
   const std::uint64_t number_;
   std::shared_ptr<const TurnInfo> info_;
@@ -140,6 +147,7 @@ struct Stream::Running {
 
   State state = State::kWaiting;
   WallTime state_since{};
+  std::string error_logged;
   SteadyTime status_at{};
   std::uint64_t parts_seen = 0;
   SteadyTime part_seen_at{};
@@ -188,7 +196,7 @@ std::unique_ptr<media::Publication> Stream::open_turn(const media::PublishReques
   turns_opened_ = number;
   last_received_ns_.store(to_ns(environment_.clock.now().steady), std::memory_order_release);
   report_.publish(nullptr);
-  return std::make_unique<Turn>(*this, number, request);
+  return std::make_unique<Turn>(shared_from_this(), number, request);
 }
 
 void Stream::run() {
@@ -223,12 +231,9 @@ void Stream::begin(Running& running, std::shared_ptr<const TurnInfo> turn) {
   if (another && !running.turn_ended) running.line.end_turn();
   running.turn = std::move(turn);
   running.turn_ended = false;
+  running.free_since.reset();
   // A feed is known by its tracks; a new connection has none until its first table came.
-  if (running.turn->tracks.empty()) return;
-  running.line.begin_turn(running.turn->tracks);
-  if (running.line.error().empty()) return;
-  environment_.log.warning("stream", "the feed cannot be shown",
-                           {{"stream", key_.text()}, {"reason", running.line.error()}});
+  if (!running.turn->tracks.empty()) running.line.begin_turn(running.turn->tracks);
 }
 
 void Stream::observe_part(Running& running) {
@@ -244,6 +249,7 @@ void Stream::observe_part(Running& running) {
 // The queue is empty: ends what is over, and the stream itself when nobody comes back.
 void Stream::idle(Running& running, Instant now) {
   const auto turn = turn_.read();
+  if (queue_.size() > 0) return;  // sent since, before this turn was published: it comes first
   if (turn && !turn->over) {
     running.free_since.reset();
     if (turn != running.turn) begin(running, turn);
@@ -282,14 +288,16 @@ void Stream::publish_status(Running& running, Instant now) {
   }
 
   State state = State::kWaiting;
+  const bool over = turn && turn->over;
+  const bool watchable = presentation_.read() != nullptr;
   if (running.state == State::kEnded) {
     state = State::kEnded;
-  } else if (turn && turn->over) {
-    state = State::kReconnecting;
-  } else if (!running.line.error().empty()) {
+  } else if (!running.line.error().empty() && !(over && watchable)) {
     state = State::kFailed;
     status->error = running.line.error();
-  } else if (presentation_.read()) {
+  } else if (over) {
+    state = State::kReconnecting;
+  } else if (watchable) {
     const bool silent = now.steady - running.part_seen_at >= kSilent;
     if (running.parts_seen > 0) state = silent ? State::kReconnecting : State::kLive;
   }
@@ -306,6 +314,17 @@ void Stream::publish_status(Running& running, Instant now) {
   status->queue_dropped_units = queue_dropped_.load(std::memory_order_relaxed);
   running.metrics.update(*status);
   status_.publish(std::move(status));
+  log_error(running);
+}
+
+// Once per error, and no more often than a status: a feed may change its tracks many times a
+// second.
+void Stream::log_error(Running& running) {
+  if (running.line.error() == running.error_logged) return;
+  running.error_logged = running.line.error();
+  if (running.error_logged.empty()) return;
+  environment_.log.warning("stream", "the feed cannot be shown",
+                           {{"stream", key_.text()}, {"reason", running.error_logged}});
 }
 
 }  // namespace mirror::stream

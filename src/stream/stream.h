@@ -56,7 +56,7 @@ struct StreamEnvironment {
   const Log& log;
 };
 
-class Stream {
+class Stream : public std::enable_shared_from_this<Stream> {
  public:
   Stream(media::StreamKey key, std::string epoch, StreamSettings settings,
          const StreamEnvironment& environment);
@@ -66,7 +66,8 @@ class Stream {
 
   const media::StreamKey& key() const { return key_; }
 
-  // Ingest thread (one at a time). Empty when another publisher holds the stream.
+  // Ingest thread (one at a time). Empty when another publisher holds the stream. What is returned
+  // keeps the stream alive, since a turn that was taken over may outlast it.
   std::unique_ptr<media::Publication> open_turn(const media::PublishRequest& request);
   // Any thread: whether open_turn() would succeed now.
   bool is_free() const;
@@ -114,6 +115,7 @@ class Stream {
   void idle(Running& running, Instant now);
   bool try_expire();
   void publish_status(Running& running, Instant now);
+  void log_error(Running& running);
 
   const media::StreamKey key_;
   const std::string epoch_;
@@ -127,7 +129,8 @@ class Stream {
   Snapshot<TurnReport> report_;
   // The turn that holds the stream: 0 when it is free, kClosed once nobody may open it again.
   std::atomic<std::uint64_t> holder_{0};
-  std::uint64_t turns_opened_ = 0;                 // ingest thread
+  std::uint64_t turns_opened_ = 0;  // ingest thread
+  std::int64_t refilled_ns_ = 0;  // ingest thread: arrival of the last unit that found queue_ empty
   std::atomic<std::int64_t> last_received_ns_{0};  // when the turn last sent anything
 
   // Written by the media thread, read by anyone.
