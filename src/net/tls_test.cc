@@ -147,8 +147,8 @@ struct Client {
     gnutls_transport_set_push_function(
         session, [](gnutls_transport_ptr_t self, const void* data, std::size_t size) -> ssize_t {
           const auto* bytes = static_cast<const std::uint8_t*>(data);
-          auto& out = static_cast<Client*>(self)->out;
-          out.insert(out.end(), bytes, bytes + size);
+          auto& sent = static_cast<Client*>(self)->out;
+          sent.insert(sent.end(), bytes, bytes + size);
           return static_cast<ssize_t>(size);
         });
   }

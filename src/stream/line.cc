@@ -22,6 +22,7 @@ std::optional<media::Track> first_of(const std::vector<media::Track>& tracks,
 std::string describe(const std::vector<media::Track>& tracks) {
   if (tracks.empty()) return "the feed has no tracks";
   std::vector<std::string> names;
+  names.reserve(tracks.size());
   for (const auto& track : tracks) {
     names.push_back(track.description.empty() ? std::string(name_of(track.codec))
                                               : track.description);
@@ -59,15 +60,23 @@ Line::~Line() = default;
 void Line::start_over() {
   if (presentation_) presentation_->finish();
   presentation_.reset();
+  broken_ = false;
   audio_.reset();
   video_.reset();
   timeline_ = std::make_unique<transcode::Timeline>();
 }
 
 void Line::begin_turn(const std::vector<media::Track>& tracks) {
+  auto video = first_of(tracks, media::TrackKind::kVideo);
+  auto audio = first_of(tracks, media::TrackKind::kAudio);
+  // Another programme table with the same picture and sound (a data track came or went).
+  if (in_turn_ && video == video_track_ && audio == audio_track_) return;
+  if (in_turn_) end_turn();
+  in_turn_ = true;
   error_.clear();
-  video_track_ = first_of(tracks, media::TrackKind::kVideo);
-  audio_track_ = first_of(tracks, media::TrackKind::kAudio);
+  video_track_ = std::move(video);
+  audio_track_ = std::move(audio);
+  if (broken_) start_over();
   if (!video_track_) {
     error_ =
         fmt::format("no video that can be decoded (H.264 or HEVC is needed): {}", describe(tracks));
@@ -107,12 +116,19 @@ void Line::push(const media::AccessUnit& unit) {
   } else if (audio_track_ && unit.track == audio_track_->id) {
     pushed = audio_->push(unit);
   }
-  if (!pushed) error_ = pushed.error().message;
+  if (!pushed) break_down(pushed.error());
+}
+
+// An encoder failed: this turn is over, and the next one gets another.
+void Line::break_down(const Error& error) {
+  error_ = error.message;
+  broken_ = true;
 }
 
 void Line::end_turn() {
+  if (!std::exchange(in_turn_, false)) return;
   if (video_) {
-    if (const Status ended = video_->end_turn(); !ended) error_ = ended.error().message;
+    if (const Status ended = video_->end_turn(); !ended) break_down(ended.error());
   }
   if (audio_) audio_->end_turn();
   if (presentation_) presentation_->suspend();

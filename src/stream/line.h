@@ -64,6 +64,7 @@ class Line {
   class Output;
 
   void start_over();
+  void break_down(const Error& error);
   mirror::Status make_transcoders();
   void on_description(std::size_t rendition, const media::TrackDescription& description);
   void on_sample(std::size_t rendition, media::Sample sample);
@@ -75,6 +76,8 @@ class Line {
   std::optional<media::Track> video_track_;
   std::optional<media::Track> audio_track_;
   std::string error_;
+  bool in_turn_ = false;  // between begin_turn() and end_turn()
+  bool broken_ = false;   // a transcoder is at its end; start_over() before it is used again
 
   std::unique_ptr<transcode::Timeline> timeline_;
   std::unique_ptr<Output> video_output_;

@@ -204,8 +204,8 @@ void Stream::run() {
   {
     Running running(*this);
     while (!stopping_.load(std::memory_order_acquire)) {
-      auto queued = queue_.take_until(std::chrono::steady_clock::now() + kIdle);
-      if (queued) take(running, *std::move(queued));
+      const auto queued = queue_.take_until(std::chrono::steady_clock::now() + kIdle);
+      if (queued) take(running, *queued);
       const Instant now = environment_.clock.now();
       if (!queued) idle(running, now);
       if (now.steady - running.status_at >= kStatusEvery) publish_status(running, now);
@@ -219,7 +219,7 @@ void Stream::run() {
   expired_.store(true, std::memory_order_release);
 }
 
-void Stream::take(Running& running, Queued queued) {
+void Stream::take(Running& running, const Queued& queued) {
   taken_received_ns_.store(to_ns(queued.unit.received.steady), std::memory_order_release);
   if (queued.turn != running.turn) begin(running, queued.turn);
   running.line.push(queued.unit);

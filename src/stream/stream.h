@@ -109,7 +109,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   struct Running;
 
   void run();
-  void take(Running& running, Queued queued);
+  void take(Running& running, const Queued& queued);
   void begin(Running& running, std::shared_ptr<const TurnInfo> turn);
   void observe_part(Running& running);
   void idle(Running& running, Instant now);
