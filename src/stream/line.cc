@@ -130,7 +130,9 @@ void Line::end_turn() {
   if (video_) {
     if (const Status ended = video_->end_turn(); !ended) break_down(ended.error());
   }
-  if (audio_) audio_->end_turn();
+  if (audio_) {
+    if (const Status ended = audio_->end_turn(); !ended) error_ = ended.error().message;
+  }
   if (presentation_) presentation_->suspend();
 }
 

@@ -18,6 +18,8 @@
 namespace mirror::transcode {
 
 inline constexpr std::size_t kAacFrameSamples = 1024;
+// A block's frame comes out with the block that is so many later.
+inline constexpr int kAacDelayBlocks = 2;
 
 struct StereoBlock {
   std::array<float, kAacFrameSamples> left{};

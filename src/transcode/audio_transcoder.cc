@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <limits>
 #include <utility>
 
 #include "transcode/aac_encoder.h"
@@ -22,10 +23,50 @@ constexpr milliseconds kNear{500};
 // One further ahead belongs there only if it is no further than this ahead of video.
 constexpr milliseconds kAheadOfVideo{1000};
 
+constexpr auto kBlock = static_cast<std::int64_t>(kAacFrameSamples);
+
 std::int64_t samples_at(PresentationTime time) {
   return std::chrono::round<AudioSamples>(time).count();
 }
 PresentationTime time_of(std::int64_t samples) { return AudioSamples(samples); }
+
+// Rounded up: at an odd frame rate a segment may begin between two audio samples.
+std::int64_t begin_of(const Timeline::Run& run) {
+  return std::chrono::ceil<AudioSamples>(run.start).count();
+}
+
+// How far a run's sound comes behind its video, learnt from units that came too late for what was
+// filled already. Only ever grows, in steps that several units in a row agree upon: a single late
+// burst, or a stray timestamp, does not count.
+class Lag {
+ public:
+  // Silence may go so near to video, and the sound still finds its place free.
+  PresentationTime learnt() const { return learnt_; }
+
+  void on_time() { late_in_row_ = 0; }
+  void late_by(PresentationTime lag) {
+    if (lag > AudioTranscoder::kLagMax) return on_time();
+    if (late_in_row_ == 0) least_ = most_ = lag;
+    least_ = std::min(least_, lag);
+    most_ = std::max(most_, lag);
+    if (most_ - least_ > kSteady) {
+      late_in_row_ = 0;
+      least_ = most_ = lag;
+    }
+    if (++late_in_row_ < AudioTranscoder::kLateUnits) return;
+    learnt_ = most_;
+    on_time();
+  }
+
+ private:
+  // Units that arrive together, eight of the longest frames, still are late by the same.
+  static constexpr milliseconds kSteady{500};
+
+  PresentationTime learnt_{AudioTranscoder::kFillBehind};
+  PresentationTime least_{};
+  PresentationTime most_{};
+  int late_in_row_ = 0;
+};
 
 }  // namespace
 
@@ -41,21 +82,29 @@ class AudioTranscoder::Line {
   Status begin_turn(media::Codec codec);
   Status push(const media::AccessUnit& unit);
   Status fill_to(PresentationTime time);
-  void end_turn();
+  Status end_turn();
 
   const media::AudioDescription& description() const { return encoder_->description(); }
   const TranscodeStats& stats() const { return stats_; }
 
  private:
-  // Samples that the encoder was given from `first_sample` on, lie at `position`.
+  // The present run: samples that the encoder was given from `first_sample` on, lie at `position`.
   struct Stretch {
     std::int64_t first_sample = 0;
     std::int64_t position = 0;
     bool discontinuity = false;  // until its first frame is out
   };
+  static constexpr auto kNoLimit = std::numeric_limits<std::int64_t>::max();
+
+  Status use_decoder_for(media::Codec codec);
+  void drop_held();
 
   Status settle();
   Status follow_timeline();
+  Status begin_run(std::uint64_t number);
+  Status end_run(std::int64_t limit);
+  Status push_out();
+  void note_lag(const media::AccessUnit& unit);
   bool fits(const media::AccessUnit& unit) const;
   Status decode(const media::AccessUnit& unit);
   Status encode(const StereoBlock& block);
@@ -73,16 +122,24 @@ class AudioTranscoder::Line {
 
   AudioRun run_;
   std::uint64_t timeline_run_ = 0;
+  bool run_open_ = false;
+  Lag lag_;                // of the run
   SteadyTime received_{};  // of the unit that was decoded last
 
   std::unique_ptr<AacEncoder> encoder_;
   std::int64_t samples_encoded_ = 0;
-  std::deque<Stretch> stretches_;               // as far as the encoder still holds them: few
+  Stretch stretch_;
   std::array<SteadyTime, 4> block_received_{};  // by block number
 };
 
 Status AudioTranscoder::Line::begin_turn(media::Codec codec) {
-  end_turn();
+  if (auto status = end_turn(); !status) return status;
+  return use_decoder_for(codec);
+}
+
+Status AudioTranscoder::Line::use_decoder_for(media::Codec codec) {
+  drop_held();
+  decoder_.reset();
   auto decoder = AudioDecoder::create(codec);
   if (!decoder) return std::unexpected(std::move(decoder.error()));
   decoder_ = std::move(*decoder);
@@ -90,22 +147,32 @@ Status AudioTranscoder::Line::begin_turn(media::Codec codec) {
   return {};
 }
 
-void AudioTranscoder::Line::end_turn() {
+void AudioTranscoder::Line::drop_held() {
   stats_.access_units_skipped += held_.size();
   held_.clear();
+}
+
+Status AudioTranscoder::Line::end_turn() {
+  auto status = settle();  // video's last pictures may have begun a run
+  drop_held();
   decoder_.reset();
+  if (status) status = end_run(kNoLimit);
+  return status;
 }
 
 Status AudioTranscoder::Line::push(const media::AccessUnit& unit) {
   ++stats_.access_units;
   if (unit.codec != codec_ && media::kind_of(unit.codec) == media::TrackKind::kAudio) {
-    if (auto status = begin_turn(unit.codec); !status) return status;
+    // The feed's track became another one without a new connection; the run goes on.
+    if (auto status = use_decoder_for(unit.codec); !status) return status;
   }
   if (!decoder_ || unit.codec != codec_ || unit.data.empty()) {
     ++stats_.access_units_skipped;
     return {};
   }
   if (unit.damaged) ++stats_.access_units_damaged;
+  if (auto status = follow_timeline(); !status) return status;
+  note_lag(unit);
   if (held_.size() >= kHeldUnits) {
     held_.pop_front();
     ++stats_.access_units_skipped;
@@ -116,8 +183,10 @@ Status AudioTranscoder::Line::push(const media::AccessUnit& unit) {
 
 Status AudioTranscoder::Line::fill_to(PresentationTime time) {
   if (auto status = settle(); !status) return status;
-  if (!timeline_.anchored() || time_of(run_.position()) + kFillAfter >= time) return {};
-  auto status = run_.silence_to(samples_at(time - kFillBehind));
+  const auto behind = lag_.learnt();
+  const auto after = behind + (kFillAfter - kFillBehind);
+  if (!run_open_ || time_of(run_.position()) + after >= time) return {};
+  auto status = run_.silence_to(samples_at(time - behind));
   note_progress();
   return status;
 }
@@ -125,8 +194,8 @@ Status AudioTranscoder::Line::fill_to(PresentationTime time) {
 // Decodes what fits the timeline. A unit that does not, waits for video to move the timeline; once
 // a later unit does fit, it was a stray.
 Status AudioTranscoder::Line::settle() {
-  if (!timeline_.anchored()) return {};
   if (auto status = follow_timeline(); !status) return status;
+  if (!run_open_) return {};
   std::size_t waiting = 0;
   while (waiting < held_.size()) {
     if (!fits(held_[waiting])) {
@@ -143,21 +212,64 @@ Status AudioTranscoder::Line::settle() {
   return {};
 }
 
+// Goes through every run that video has begun meanwhile, and leaves the present one open.
 Status AudioTranscoder::Line::follow_timeline() {
-  if (timeline_run_ == timeline_.run()) return {};
-  timeline_run_ = timeline_.run();
-  if (decoder_) decoder_->flush();
-  // Rounded up: at an odd frame rate a segment may begin between two audio samples.
-  const auto begin = std::chrono::ceil<AudioSamples>(timeline_.run_start()).count();
-  if (auto status = run_.restart(begin); !status) return status;
-  // A run that never got a sample leaves nothing behind.
-  if (!stretches_.empty() && stretches_.back().first_sample == samples_encoded_) {
-    stretches_.pop_back();
+  const auto run = timeline_.run();
+  if (run - timeline_run_ > Timeline::kRuns - 1) timeline_run_ = run - (Timeline::kRuns - 1);
+  while (timeline_run_ < run) {
+    if (auto status = begin_run(timeline_run_ + 1); !status) return status;
   }
-  const bool first = samples_encoded_ == 0;
-  stretches_.push_back({samples_encoded_, begin, !first});
+  return timeline_.anchored() ? Status{} : end_run(kNoLimit);
+}
+
+Status AudioTranscoder::Line::begin_run(std::uint64_t number) {
+  const auto begin = begin_of(timeline_.run_of(number));
+  if (auto status = end_run(begin); !status) return status;
+  timeline_run_ = number;
+  run_open_ = true;
+  lag_ = {};
+  if (decoder_) decoder_->flush();
+  const bool first = stats_.samples == 0;
+  stretch_ = {samples_encoded_, begin, !first};
   if (!first) ++stats_.discontinuities;
+  return run_.restart(begin);
+}
+
+// Silence up to video's end, in whole frames that end by `limit`: at video's end a frame too many
+// could cost a whole segment, because the next run begins behind it. But a first frame there must
+// be.
+Status AudioTranscoder::Line::end_run(std::int64_t limit) {
+  if (!std::exchange(run_open_, false)) return {};
+  if (auto status = run_.silence_to(run_.block_end()); !status) return status;
+  const auto& run = timeline_.run_of(timeline_run_);
+  auto end = samples_at(run.video_end);
+  if (run.video_end > run.start) end = std::max(end, begin_of(run) + kBlock);
+  const auto missing = std::max<std::int64_t>(0, std::min(end, limit) - run_.position());
+  if (auto status = run_.silence_to(run_.position() + missing / kBlock * kBlock); !status) {
+    return status;
+  }
+  note_progress();
+  return push_out();
+}
+
+// The encoder cannot be drained and go on (libavcodec's has no AV_CODEC_CAP_ENCODER_FLUSH). Blocks
+// that belong to no run push its last frames out; theirs are what the next run is primed with.
+Status AudioTranscoder::Line::push_out() {
+  if (samples_encoded_ == stretch_.first_sample) return {};
+  for (int i = 0; i < kAacDelayBlocks; ++i) {
+    if (auto status = encode({}); !status) return status;
+  }
   return {};
+}
+
+// Late is what lies before the place that was filled last, although the filling keeps as far behind
+// video as was learnt. (Repeated units lie before it too, but not far behind video.)
+void AudioTranscoder::Line::note_lag(const media::AccessUnit& unit) {
+  if (!run_open_) return;
+  const auto time = timeline_.presented_at(unit.pts);
+  const auto lag = timeline_.video_end() - time;
+  if (time >= time_of(run_.position()) || lag <= lag_.learnt()) return lag_.on_time();
+  lag_.late_by(lag);
 }
 
 bool AudioTranscoder::Line::fits(const media::AccessUnit& unit) const {
@@ -203,18 +315,14 @@ Status AudioTranscoder::Line::encode(const StereoBlock& block) {
 }
 
 void AudioTranscoder::Line::emit(AacEncoder::Frame frame) {
-  if (frame.first_sample < 0) return;  // priming
-  while (stretches_.size() > 1 && stretches_[1].first_sample <= frame.first_sample) {
-    stretches_.pop_front();
-  }
-  auto& stretch = stretches_.front();
+  if (frame.first_sample < stretch_.first_sample) return;  // priming
   if (!std::exchange(described_, true)) sink_.on_description(encoder_->description());
-  const auto position = stretch.position + (frame.first_sample - stretch.first_sample);
+  const auto position = stretch_.position + (frame.first_sample - stretch_.first_sample);
   const auto block = static_cast<std::size_t>(frame.first_sample) / kAacFrameSamples;
   ++stats_.samples;
   sink_.on_sample({.decode_time = position,
                    .sync = true,
-                   .discontinuity = std::exchange(stretch.discontinuity, false),
+                   .discontinuity = std::exchange(stretch_.discontinuity, false),
                    .captured = timeline_.captured_at(time_of(position)),
                    .received = block_received_[block % block_received_.size()],
                    .data = std::move(frame.data)});
@@ -240,7 +348,7 @@ Result<std::unique_ptr<AudioTranscoder>> AudioTranscoder::create(const AudioSett
 
 Status AudioTranscoder::push(const media::AccessUnit& unit) { return line_->push(unit); }
 Status AudioTranscoder::fill_to(PresentationTime time) { return line_->fill_to(time); }
-void AudioTranscoder::end_turn() { line_->end_turn(); }
+Status AudioTranscoder::end_turn() { return line_->end_turn(); }
 Status AudioTranscoder::begin_turn(media::Codec codec) { return line_->begin_turn(codec); }
 const media::AudioDescription& AudioTranscoder::description() const { return line_->description(); }
 const TranscodeStats& AudioTranscoder::stats() const { return line_->stats(); }

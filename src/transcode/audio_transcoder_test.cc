@@ -231,6 +231,176 @@ TEST(AudioTranscoder, NoiseInsteadOfAudioIsSilence) {
   }
 }
 
+// --- The end of a run.
+
+TEST(AudioTranscoder, RunsThatVideoBeganAtOnceEachHaveSound) {
+  AudioLine line;
+  for (int run = 0; run < 5; ++run) {
+    line.timeline.restart(MediaTime(90'000), run * 100ms + PresentationTime(5'000),
+                          test::at(run * 1s));
+    line.timeline.video_reached(run * 100ms + 33ms);
+  }
+  ASSERT_TRUE(line.transcoder->fill_to(line.timeline.video_end()));
+  EXPECT_EQ(line.audio.samples.size(), 4U) << "the present one has time";
+  ASSERT_TRUE(line.transcoder->end_turn());
+  ASSERT_EQ(line.audio.samples.size(), 5U);
+  for (std::size_t run = 0; run < 5; ++run) {
+    const auto& sample = line.audio.samples[run];
+    EXPECT_EQ(sample.decode_time, static_cast<std::int64_t>(run) * 4800 + 1) << "rounded up";
+    EXPECT_EQ(sample.discontinuity, run > 0);
+  }
+}
+
+TEST(AudioTranscoder, SilenceAtARunsEndNeverReachesIntoTheNext) {
+  AudioLine line;
+  line.anchor();
+  line.push_with_video(make_audio({.seconds = 1}));
+  line.timeline.video_reached(1500ms);
+  line.timeline.restart(MediaTime(90'000), 1500ms, test::at(2s));  // on its heels
+  line.timeline.video_reached(1600ms);
+  ASSERT_TRUE(line.transcoder->fill_to(line.timeline.video_end()));
+  ASSERT_TRUE(line.transcoder->end_turn());
+  expect_gapless(line.audio);
+  const auto second = std::ranges::find_if(line.audio.samples,
+                                           [](const auto& sample) { return sample.discontinuity; });
+  ASSERT_NE(second, line.audio.samples.end());
+  EXPECT_EQ(second->decode_time, 72'000);
+  EXPECT_GT(std::prev(second)->decode_time, 72'000 - 2 * 1024);
+}
+
+TEST(AudioTranscoder, AllComesOutWhenTheTurnEndsAndNothingLater) {
+  AudioLine line;
+  line.anchor();
+  line.push_with_video(make_audio({.seconds = 1, .blip_at = 0.97}));
+  ASSERT_TRUE(line.transcoder->end_turn());
+  expect_gapless(line.audio);
+  EXPECT_NEAR(test::blip_in(line.audio), 0.97, 0.002);
+  const auto before = line.audio.samples.size();
+  const auto furthest = line.timeline.furthest();
+  EXPECT_EQ(line.audio.samples.back().decode_time + 1024,
+            furthest / PresentationTime(705'600'000 / 48'000));
+  ASSERT_TRUE(line.transcoder->end_turn()) << "once more changes nothing";
+  ASSERT_TRUE(line.transcoder->fill_to(10s));
+  EXPECT_EQ(line.audio.samples.size(), before);
+
+  line.timeline.suspend();
+  ASSERT_TRUE(line.transcoder->begin_turn(media::Codec::kAac));
+  line.timeline.restart(MediaTime(90'000), 2s, test::at(5s));
+  auto feed = make_audio({.seconds = 1, .blip_at = 0.5});
+  for (auto& unit : feed) unit.received = test::at(6s);
+  line.push_with_video(feed);
+  ASSERT_TRUE(line.transcoder->end_turn());
+  expect_gapless(line.audio);
+  ASSERT_GT(line.audio.samples.size(), before);
+  EXPECT_EQ(line.audio.samples[before].decode_time, 96'000);
+  EXPECT_TRUE(line.audio.samples[before].discontinuity);
+  EXPECT_EQ(line.audio.samples[before].received, test::at(6s).steady);
+  Recorder second;
+  second.descriptions = line.audio.descriptions;
+  second.samples.assign(line.audio.samples.begin() + static_cast<std::ptrdiff_t>(before),
+                        line.audio.samples.end());
+  EXPECT_NEAR(test::blip_in(second), 2.5, 0.002);
+}
+
+TEST(AudioTranscoder, ACodecThatChangesWithoutAWordGoesOnInTheRun) {
+  AudioLine line;
+  line.anchor();
+  line.push_with_video(make_audio({.seconds = 1}));
+  line.push_with_video(
+      shifted(make_audio({.codec = media::Codec::kMpegAudio, .seconds = 1}), 1s, 1s));
+  ASSERT_TRUE(line.transcoder->end_turn());
+  expect_gapless(line.audio);
+  EXPECT_EQ(line.transcoder->stats().discontinuities, 0U);
+  EXPECT_GT(line.audio.seconds(line.audio.samples.back()), 1.9);
+}
+
+// --- Sound that comes late.
+
+// Each unit arrives when video has come so much further.
+void push_late(AudioLine& line, const Feed& feed, std::chrono::milliseconds lag) {
+  for (const auto& unit : feed) {
+    const auto time = line.timeline.presented_at(unit.pts) + lag;
+    while (line.timeline.video_end() < time) {
+      line.timeline.video_reached(
+          std::min<PresentationTime>(time, line.timeline.video_end() + 33ms));
+      ASSERT_TRUE(line.transcoder->fill_to(line.timeline.video_end()));
+    }
+    ASSERT_TRUE(line.transcoder->push(unit));
+  }
+}
+
+TEST(AudioTranscoder, SoundThatComesLateIsHeard) {
+  for (const auto lag : {300ms, 900ms, 1050ms, 1250ms, 1600ms, 2000ms, 2900ms}) {
+    AudioLine line;
+    line.anchor();
+    push_late(line, make_audio({.seconds = 8, .blip_at = 5}), lag);
+    expect_gapless(line.audio);
+    EXPECT_NEAR(test::blip_in(line.audio), 5, 0.002) << lag.count();
+    const auto& stats = line.transcoder->stats();
+    EXPECT_EQ(stats.discontinuities, 0U);
+    if (lag > 1200ms) {
+      EXPECT_GT(stats.access_units_skipped + stats.pictures_dropped, 8U) << lag.count();
+    }
+    // Once it is in step, nothing more is lost.
+    const auto lost = stats.access_units_skipped + stats.pictures_dropped;
+    const auto silent = stats.slots_duplicated;
+    push_late(line, shifted(make_audio({.seconds = 5, .blip_at = 3}), 8s, 8s), lag);
+    EXPECT_LE(stats.access_units_skipped + stats.pictures_dropped, lost + 1) << "its priming";
+    EXPECT_LE(stats.slots_duplicated, silent + 1) << lag.count();
+  }
+}
+
+TEST(AudioTranscoder, LateSoundIsKnownBeforeItsRunBegins) {
+  AudioLine line;
+  line.anchor();
+  push_late(line,
+            make_audio(
+                {.seconds = 6, .start = MediaTime(90'000) - MediaTime(2 * 90'000), .blip_at = 2.1}),
+            2000ms);
+  expect_gapless(line.audio);
+  EXPECT_NEAR(test::blip_in(line.audio), 0.1, 0.002);
+  EXPECT_EQ(line.transcoder->stats().slots_duplicated, 0U);
+}
+
+TEST(AudioTranscoder, SilenceAlsoFollowsLateSound) {
+  AudioLine line;
+  line.anchor();
+  push_late(line, make_audio({.seconds = 6}), 2000ms);
+  const auto end = line.timeline.video_end() + 10s;
+  while (line.timeline.video_end() < end) {
+    line.timeline.video_reached(line.timeline.video_end() + 33ms);
+    ASSERT_TRUE(line.transcoder->fill_to(line.timeline.video_end()));
+  }
+  expect_gapless(line.audio);
+  EXPECT_GT(line.audio.seconds(line.audio.samples.back()), 18 - 2.5);
+}
+
+TEST(AudioTranscoder, SoundThatIsTooLateIsCountedAndTheSilenceGoesOn) {
+  AudioLine line;
+  line.anchor();
+  const auto feed = make_audio({.seconds = 8});
+  push_late(line, feed, 3500ms);
+  expect_gapless(line.audio);
+  EXPECT_GT(line.audio.seconds(line.audio.samples.back()), 8 + 3.5 - 1.2);
+  const auto& stats = line.transcoder->stats();
+  EXPECT_EQ(stats.access_units_skipped, feed.size() - AudioTranscoder::kHeldUnits);
+}
+
+TEST(AudioTranscoder, AFewLateUnitsTeachNothing) {
+  AudioLine line;
+  line.anchor();
+  auto feed = make_audio({.seconds = 6});
+  for (std::size_t i = 100; i < 100 + AudioTranscoder::kLateUnits - 1; ++i) feed[i].pts -= 2s;
+  push_late(line, feed, 100ms);
+  expect_gapless(line.audio);
+  for (int i = 0; i < 60; ++i) {
+    line.timeline.video_reached(line.timeline.video_end() + 33ms);
+    ASSERT_TRUE(line.transcoder->fill_to(line.timeline.video_end()));
+  }
+  const double end = std::chrono::duration<double>(line.timeline.video_end()).count();
+  EXPECT_GT(line.audio.seconds(line.audio.samples.back()), end - 1.15);
+}
+
 // --- Both together, as a stream drives them.
 
 struct Stream {
@@ -310,7 +480,7 @@ TEST(AudioAndVideo, APublisherReturns) {
   Stream stream(media::Codec::kHevc);
   stream.push(feed);
   ASSERT_TRUE(stream.video->end_turn());
-  stream.audio->end_turn();
+  ASSERT_TRUE(stream.audio->end_turn());
   ASSERT_TRUE(stream.video->begin_turn(media::Codec::kH264));
   ASSERT_TRUE(stream.audio->begin_turn(media::Codec::kMpegAudio));
   stream.push(shifted(
@@ -322,6 +492,60 @@ TEST(AudioAndVideo, APublisherReturns) {
   EXPECT_EQ(stream.video->stats().discontinuities, 1U);
   EXPECT_EQ(stream.audio->stats().discontinuities, 1U);
   EXPECT_EQ(stream.timeline.run(), 2U);
+}
+
+std::vector<double> breaks_of(const Recorder& recorder) {
+  std::vector<double> out;
+  for (const auto& sample : recorder.samples) {
+    if (sample.discontinuity) out.push_back(recorder.seconds(sample));
+  }
+  return out;
+}
+
+TEST(AudioAndVideo, EveryRunOfVideoHasSoundFromItsStart) {
+  const auto mute = make_video({.frames = 15});
+  const auto both = test::merged(make_video({.frames = 50}), make_audio({.seconds = 1.7}));
+  Stream stream(media::Codec::kHevc);
+  stream.push(mute);  // runs too short to be filled on the way
+  stream.push(shifted(mute, -1000s, 2s));
+  stream.push(shifted(both, 3000s, 4s));
+  stream.push(shifted(mute, -500s, 6s));
+  for (const auto* feed : {&mute, &both, &mute}) {
+    ASSERT_TRUE(stream.video->end_turn());
+    ASSERT_TRUE(stream.audio->end_turn());
+    ASSERT_TRUE(stream.video->begin_turn(media::Codec::kHevc));
+    ASSERT_TRUE(stream.audio->begin_turn(media::Codec::kAac));
+    stream.push(shifted(*feed, 0s, 8s));
+  }
+  // The feed's track changes without a word, with pictures still in video's hands.
+  stream.push(shifted(make_video({.codec = media::Codec::kH264, .frames = 20}), 0s, 10s));
+  ASSERT_TRUE(stream.video->end_turn());
+  ASSERT_TRUE(stream.audio->end_turn());
+  expect_grid(stream.video_out);
+  expect_gapless(stream.audio_out);
+  const auto breaks = breaks_of(stream.video_out);
+  EXPECT_EQ(breaks.size(), 7U);
+  EXPECT_EQ(breaks, breaks_of(stream.audio_out));
+  EXPECT_EQ(stream.audio->stats().discontinuities, 7U);
+  EXPECT_EQ(stream.audio_out.samples.front().decode_time, 0);
+  // Both end together, to one audio sample.
+  EXPECT_NEAR(stream.audio_out.seconds(stream.audio_out.samples.back()) + 1024.0 / 48'000,
+              std::chrono::duration<double>(stream.timeline.video_end()).count(), 1024.0 / 48'000);
+}
+
+TEST(AudioAndVideo, ATurnOfFewPicturesHasSoundToo) {
+  Stream stream(media::Codec::kHevc);
+  for (int turn = 0; turn < 3; ++turn) {
+    // Too few for the frame rate to be known: the run begins as the turn ends.
+    stream.push(make_video({.frames = 3}));
+    ASSERT_TRUE(stream.video->end_turn());
+    ASSERT_TRUE(stream.audio->end_turn());
+    ASSERT_TRUE(stream.video->begin_turn(media::Codec::kHevc));
+    ASSERT_TRUE(stream.audio->begin_turn(media::Codec::kAac));
+  }
+  expect_gapless(stream.audio_out);
+  EXPECT_EQ(breaks_of(stream.video_out).size(), 2U);
+  EXPECT_EQ(breaks_of(stream.video_out), breaks_of(stream.audio_out));
 }
 
 TEST(AacEncoder, TakesWhatADamagedStreamDecodesTo) {

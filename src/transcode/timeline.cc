@@ -32,9 +32,8 @@ void Timeline::restart(media::MediaTime pts, PresentationTime at, Instant receiv
   anchored_ = true;
   ++run_;
   anchor_ = pts;
-  run_start_ = at;
+  runs_[run_ % kRuns] = {at, at};
   furthest_ = at;
-  video_end_ = at;
   window_.fill({});
   newest_second_ = 0;
   pieces_in_run_ = 0;
@@ -43,11 +42,12 @@ void Timeline::restart(media::MediaTime pts, PresentationTime at, Instant receiv
 }
 
 PresentationTime Timeline::presented_at(media::MediaTime pts) const {
-  return run_start_ + std::clamp(pts - anchor_, -kFarthest, kFarthest);
+  return run_start() + std::clamp(pts - anchor_, -kFarthest, kFarthest);
 }
 
 void Timeline::video_reached(PresentationTime end) {
-  video_end_ = std::max(video_end_, end);
+  auto& run = runs_[run_ % kRuns];
+  run.video_end = std::max(run.video_end, end);
   furthest_ = std::max(furthest_, end);
 }
 
@@ -57,7 +57,7 @@ void Timeline::observe(media::MediaTime pts, Instant received) {
   if (!anchored_) return;
   const auto time = presented_at(pts);
   // What lies far from where we are is a stray timestamp; it would poison the minimum.
-  if (time < run_start_ || time > furthest_ + seconds(2)) return;
+  if (time < run_start() || time > furthest_ + seconds(2)) return;
   note_offset(time, received.wall.time_since_epoch() - duration_cast<Micros>(time));
 }
 

@@ -36,6 +36,14 @@ class Timeline {
   static constexpr std::chrono::microseconds kYoungSlew{50'000};
   static constexpr std::chrono::microseconds kSlew{1'000};
   static constexpr int kYoungSeconds = 5;
+  // So many runs are remembered: more than video can begin before audio looks again, because it
+  // holds no more pictures back.
+  static constexpr std::uint64_t kRuns = 64;
+
+  struct Run {
+    PresentationTime start{};
+    PresentationTime video_end{};
+  };
 
   // --- Source → presentation.
 
@@ -44,7 +52,9 @@ class Timeline {
   bool anchored() const { return anchored_; }
   // Counts the runs; 0 before the first.
   std::uint64_t run() const { return run_; }
-  PresentationTime run_start() const { return run_start_; }
+  PresentationTime run_start() const { return runs_[run_ % kRuns].start; }
+  // One of the last kRuns runs, by its number.
+  const Run& run_of(std::uint64_t number) const { return runs_[number % kRuns]; }
 
   // The source's clock is no longer known (a publisher left); everybody waits for restart().
   void suspend() { anchored_ = false; }
@@ -58,7 +68,7 @@ class Timeline {
   void video_reached(PresentationTime end);
   void audio_reached(PresentationTime end);
   // The end of the last video sample.
-  PresentationTime video_end() const { return video_end_; }
+  PresentationTime video_end() const { return runs_[run_ % kRuns].video_end; }
   // The end of what any rendition was given; a new run may not begin earlier.
   PresentationTime furthest() const { return furthest_; }
 
@@ -95,8 +105,7 @@ class Timeline {
   bool anchored_ = false;
   std::uint64_t run_ = 0;
   media::MediaTime anchor_{};
-  PresentationTime run_start_{};
-  PresentationTime video_end_{};
+  std::array<Run, kRuns> runs_{};  // by number
   PresentationTime furthest_{};
 
   std::array<Bucket, kWindowSeconds> window_{};

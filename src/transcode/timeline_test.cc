@@ -119,5 +119,18 @@ TEST(Timeline, DatesNeverGoBackThoughTheWallClockDoes) {
   EXPECT_GE(timeline.captured_at(PresentationTime(1500ms)), before);
 }
 
+TEST(Timeline, RemembersHowFarVideoCameInEachRun) {
+  Timeline timeline;
+  for (std::int64_t i = 1; i <= 100; ++i) {
+    timeline.restart(MediaTime(0), std::chrono::seconds(2 * i), {});
+    timeline.video_reached(std::chrono::seconds(2 * i + 1));
+  }
+  for (std::int64_t i = 101 - static_cast<std::int64_t>(Timeline::kRuns); i <= 100; ++i) {
+    const auto& run = timeline.run_of(static_cast<std::uint64_t>(i));
+    EXPECT_EQ(run.start, std::chrono::seconds(2 * i));
+    EXPECT_EQ(run.video_end, std::chrono::seconds(2 * i + 1));
+  }
+}
+
 }  // namespace
 }  // namespace mirror::transcode

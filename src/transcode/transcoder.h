@@ -90,6 +90,16 @@ class VideoTranscoder {
 // Each run is gapless from the run's start: silence fills holes, overlaps are cut. Follows the
 // timeline; units that do not fit it yet (no anchor, or a jump that video has not seen) wait, at
 // most kHeldUnits. A run's first sample may lie at any 1/48000 s; from there on each is 1024 long.
+//
+// Every run in which video made a sample has one here too, at its start, and goes on to video's
+// end (or less than a sample short of it): players align renditions by the number of their
+// discontinuities (RFC 8216, 6.2.2 and 6.3.3), so that none may have one that another lacks. When
+// a run or a turn ends, all of it comes out at once, and nothing of it later.
+//
+// Sound that arrives far behind its video (broadcast muxes do that) is waited for: once kLateUnits
+// units in a row came too late by about the same, silence stays further behind video until the run
+// ends, so that the sound catches up with what was given out. The units until then are lost, and
+// counted as skipped or dropped. Sound that is more than kLagMax behind is never heard.
 class AudioTranscoder {
  public:
   static constexpr std::size_t kHeldUnits = 64;
@@ -97,6 +107,8 @@ class AudioTranscoder {
   // much.
   static constexpr std::chrono::milliseconds kFillAfter{1000};
   static constexpr std::chrono::milliseconds kFillBehind{700};
+  static constexpr int kLateUnits = 8;
+  static constexpr std::chrono::milliseconds kLagMax{3000};
 
   static Result<std::unique_ptr<AudioTranscoder>> create(const AudioSettings& settings,
                                                          media::Codec codec, Timeline& timeline,
@@ -107,7 +119,9 @@ class AudioTranscoder {
   Status push(const media::AccessUnit& unit);
   // Video has come to `time` (Timeline::video_end()): audio follows, with silence if it must.
   Status fill_to(PresentationTime time);
-  void end_turn();
+  // The publisher left (and video's turn has ended): the run ends, with silence up to video's end.
+  // Until video begins another, there is no sound.
+  Status end_turn();
   Status begin_turn(media::Codec codec);
 
   // From the beginning; on_description() gets it before the first sample.
