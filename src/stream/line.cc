@@ -131,7 +131,7 @@ void Line::end_turn() {
     if (const Status ended = video_->end_turn(); !ended) break_down(ended.error());
   }
   if (audio_) {
-    if (const Status ended = audio_->end_turn(); !ended) error_ = ended.error().message;
+    if (const Status ended = audio_->end_turn(); !ended) break_down(ended.error());
   }
   if (presentation_) presentation_->suspend();
 }
