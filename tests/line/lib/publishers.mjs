@@ -2,9 +2,10 @@
 // what no well-behaved encoder would send.
 import { Child } from './process.mjs';
 import { binary, sourceEnvironment } from './server.mjs';
+import { whenOver } from './cleanup.mjs';
 
 function ending(t, child) {
-  t.after(() => child.stop());
+  whenOver(t, () => child.stop());
   return child;
 }
 

@@ -9,6 +9,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { Child, eventually } from './process.mjs';
+import { whenOver } from './cleanup.mjs';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
@@ -57,7 +58,7 @@ export async function freeUdpPort() {
 
 export function temporaryFolder(t) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'mirror-line-'));
-  t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
+  whenOver(t, () => fs.rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
@@ -124,7 +125,7 @@ export class Server {
       ...env,
     };
     server.child = new Child(binary('mirror'), ['serve'], { env: { ...environment, ...settings } });
-    t.after(() => server.end(t));
+    whenOver(t, () => server.end(t));
     return server;
   }
 

@@ -5,13 +5,14 @@ import http from 'node:http';
 import { readChunk, readInit } from './mp4.mjs';
 import { nextPosition, parseMedia, parseMultivariant } from './playlist.mjs';
 import { request } from './server.mjs';
+import { whenOver } from './cleanup.mjs';
 
 export class Viewer {
   constructor(t, server, stream) {
     this.server = server;
     this.base = `/live/${stream}/`;
     this.agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
-    t.after(() => this.agent.destroy());
+    whenOver(t, () => this.agent.destroy());
   }
 
   get(target, options = {}) {
