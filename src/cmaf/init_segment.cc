@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cmaf/box_writer.h"
+#include "codec/codec_string.h"
 
 namespace mirror::cmaf {
 
@@ -305,16 +306,11 @@ std::size_t variable_bytes(const AudioDescription& audio) {
   return audio.audio_specific_config.size();
 }
 
-std::string codec_string_of(const VideoDescription& video) {
-  return fmt::format("avc1.{:02X}{:02X}{:02X}", video.sps[1], video.sps[2], video.sps[3]);
+Result<std::string> codec_string_of(const VideoDescription& video) {
+  return codec::avc_codec_string(video.sps);
 }
-
-// ISO/IEC 14496-3, 1.6.2.1: five bits of audioObjectType; 31 means that six more follow.
-std::string codec_string_of(const AudioDescription& audio) {
-  const auto& config = audio.audio_specific_config;
-  const int escaped = config[0] >> 3;
-  const int type = escaped != 31 ? escaped : 32 + ((config[0] & 7) << 3 | config[1] >> 5);
-  return fmt::format("mp4a.40.{}", type);
+Result<std::string> codec_string_of(const AudioDescription& audio) {
+  return codec::aac_codec_string(audio.audio_specific_config);
 }
 
 }  // namespace
@@ -337,7 +333,7 @@ Result<Bytes> write_init_segment(const media::TrackDescription& track) {
 
 std::string codec_string(const media::TrackDescription& track) {
   if (!std::visit([](const auto& t) { return check(t); }, track)) return {};
-  return std::visit([](const auto& t) { return codec_string_of(t); }, track);
+  return std::visit([](const auto& t) { return codec_string_of(t).value_or(""); }, track);
 }
 
 }  // namespace mirror::cmaf

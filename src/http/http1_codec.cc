@@ -8,13 +8,6 @@
 
 namespace mirror::http {
 
-namespace {
-
-// RFC 9110 6.4.1, 8.6: neither body nor Content-Length.
-bool is_bodiless(int status) { return status < 200 || status == 204 || status == 304; }
-
-}  // namespace
-
 Http1Codec::Http1Codec(Carrier& carrier)
     : carrier_(carrier), parser_(carrier.limits()), phase_since_(carrier.now()) {}
 

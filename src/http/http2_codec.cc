@@ -26,8 +26,6 @@ constexpr std::size_t kPumpTarget = 128 * 1024;
 // RFC 9113 6.5.2: what a field costs beyond its name and value.
 constexpr std::size_t kFieldOverhead = 32;
 
-bool is_bodiless(int status) { return status < 200 || status == 204 || status == 304; }
-
 nghttp2_nv field(std::string_view name, std::string_view value) {
   return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
           reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(),
