@@ -16,8 +16,9 @@ struct Server::Impl {
 
 Result<std::unique_ptr<Server>> Server::create(std::span<net::EventLoop* const> loops,
                                                const std::vector<Listen>& listens,
-                                               const Limits& limits, HandlerFactory make_handler,
-                                               Metrics& metrics, const Log& log) {
+                                               const Limits& limits,
+                                               const HandlerFactory& make_handler, Metrics& metrics,
+                                               const Log& log) {
   auto impl = std::make_unique<Impl>();
   impl->loops.assign(loops.begin(), loops.end());
   for (net::EventLoop* loop : loops) {

@@ -37,7 +37,8 @@ class Server {
   // Opens every listener on every loop. A port in use or a forbidden one is an error that names it.
   static Result<std::unique_ptr<Server>> create(std::span<net::EventLoop* const> loops,
                                                 const std::vector<Listen>& listens,
-                                                const Limits& limits, HandlerFactory make_handler,
+                                                const Limits& limits,
+                                                const HandlerFactory& make_handler,
                                                 Metrics& metrics, const Log& log);
   ~Server();  // after the loops have stopped
 

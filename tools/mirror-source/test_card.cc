@@ -38,7 +38,8 @@ int bounce(std::int64_t position, int span) {
 
 }  // namespace
 
-Result<TestCard> TestCard::create(int width, int height, std::string name, int grain_percent) {
+Result<TestCard> TestCard::create(int width, int height, const std::string& name,
+                                  int grain_percent) {
   if (width % 2 != 0 || height % 2 != 0) return fail("{}x{}: both must be even", width, height);
   if (width < 136 || height < 96 || width > 8192 || height > 4320) {
     return fail("{}x{}: must be from 136x96 to 8192x4320", width, height);

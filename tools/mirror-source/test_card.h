@@ -32,7 +32,8 @@ class TestCard {
  public:
   // `width` and `height` are even, from 136x96 to 8192x4320. The name is cut to 16 characters.
   // `grain_percent` of the colour bars is fresh noise in each frame, for feeds of a high rate.
-  static Result<TestCard> create(int width, int height, std::string name, int grain_percent = 0);
+  static Result<TestCard> create(int width, int height, const std::string& name,
+                                 int grain_percent = 0);
 
   const Picture& draw(BurnedTime time, std::int64_t frame_number);
 
