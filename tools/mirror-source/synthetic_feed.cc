@@ -69,6 +69,7 @@ Result<SyntheticFeed> SyntheticFeed::create(const FeedSettings& settings, Output
     parameters.push_back(parameters_of(feed.audio_->context()));
   }
   std::vector<const AVCodecParameters*> streams;
+  streams.reserve(parameters.size());
   for (const Parameters& each : parameters) streams.push_back(each.get());
   auto muxer = TsMuxer::create(settings.mux, output, streams);
   if (!muxer) return std::unexpected(muxer.error());
