@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <csignal>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -89,8 +90,9 @@ void declare(CLI::App& app, Options& options) {
 
 template <class T>
 bool read_number(std::string_view text, T& value) {
-  const char* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  const char* const begin = std::to_address(text.begin());
+  const char* const end = begin + text.size();
+  const auto [rest, error] = std::from_chars(begin, end, value);
   return error == std::errc() && rest == end;
 }
 
