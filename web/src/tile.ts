@@ -141,7 +141,7 @@ export class Tile {
     switch (stream.state) {
       case 'waiting': return 'Waiting for the first picture';
       case 'reconnecting': return 'The publisher is gone; waiting for it to return';
-      case 'ended': return stream.since ? `Ended at ${clockTime(stream.since)}` : 'Ended';
+      case 'ended': return 'Ended';
       case 'failed': return stream.error ?? 'This stream cannot be shown';
       case 'live':
         if (player === 'failed') return `No picture: ${error ?? 'trying again'}`;
