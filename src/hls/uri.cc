@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <concepts>
+#include <memory>
 #include <utility>
 
 namespace mirror::hls {
@@ -13,8 +14,9 @@ template <std::unsigned_integral T>
 std::optional<T> parse_decimal(std::string_view text) {
   if (text.empty() || (text.front() == '0' && text.size() > 1)) return std::nullopt;
   T value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  const char* const begin = std::to_address(text.begin());
+  const char* const end = begin + text.size();
+  const auto [stop, error] = std::from_chars(begin, end, value);
   if (error != std::errc{} || stop != end) return std::nullopt;
   return value;
 }

@@ -40,7 +40,7 @@ Result<std::unique_ptr<TsMuxer>> TsMuxer::create(
 
 TsMuxer::~TsMuxer() {
   if (context_->pb != nullptr) {
-    av_freep(&context_->pb->buffer);
+    av_freep(static_cast<void*>(&context_->pb->buffer));
     avio_context_free(&context_->pb);
   }
   avformat_free_context(context_);
