@@ -7,6 +7,7 @@ find_package(yaml-cpp REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(prometheus-cpp REQUIRED)
+find_package(ZLIB REQUIRED)
 
 # libsrt in its GnuTLS flavour: libavformat links the same one, and a process that holds both
 # flavours crashes at exit (docs/adr/0002).

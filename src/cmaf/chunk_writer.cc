@@ -103,15 +103,16 @@ ChunkWriter::ChunkWriter(const media::TrackDescription& track)
     : kind_(std::holds_alternative<media::VideoDescription>(track) ? Kind::kVideo : Kind::kAudio),
       sample_duration_(media::grid_of(track).sample_duration) {}
 
-Bytes ChunkWriter::write(std::span<const media::Sample> samples) {
+Bytes ChunkWriter::write(std::span<const media::Sample> samples, Prft prft) {
   assert(!samples.empty() && samples.size() <= kSamplesMax);
   const std::size_t media = media_bytes(samples);
   assert(media <= kMediaBytesMax);
   ++sequence_number_;
-  const std::size_t size = kPrftBytes + moof_bytes(samples.size()) + kBoxHeaderBytes + media;
+  const std::size_t prft_bytes = prft == Prft::kWith ? kPrftBytes : 0;
+  const std::size_t size = prft_bytes + moof_bytes(samples.size()) + kBoxHeaderBytes + media;
   return Bytes::build(size, [&](std::span<std::uint8_t> room) {
     BoxWriter out(room);
-    write_prft(out, samples.front());
+    if (prft == Prft::kWith) write_prft(out, samples.front());
     {
       const auto moof = out.box("moof");
       write_mfhd(out, sequence_number_);

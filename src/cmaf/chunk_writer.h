@@ -1,4 +1,4 @@
-// ChunkWriter: the CMAF chunks of one track, prft + moof + mdat each.
+// ChunkWriter: the CMAF chunks of one track, [prft +] moof + mdat each.
 //
 // Owned by a rendition's Segmenter, used on the stream's media thread. Holds nothing but the
 // sequence number. Each chunk is one allocation, shared afterwards by all who store and send it.
@@ -12,6 +12,9 @@
 
 namespace mirror::cmaf {
 
+// Whether a chunk tells when its first sample was captured (a prft box in front).
+enum class Prft : std::uint8_t { kWith, kWithout };
+
 class ChunkWriter {
  public:
   // The samples of one chunk; far more than a part of any frame rate has.
@@ -23,7 +26,7 @@ class ChunkWriter {
 
   // Invariants, which the Segmenter holds: 1 to kSamplesMax samples of consecutive decode times on
   // the track's grid, kMediaBytesMax in all; in video only the first may be a sync sample.
-  Bytes write(std::span<const media::Sample> samples);
+  Bytes write(std::span<const media::Sample> samples, Prft prft = Prft::kWith);
 
  private:
   enum class Kind : std::uint8_t { kVideo, kAudio };

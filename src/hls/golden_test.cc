@@ -37,11 +37,20 @@ class Scenario {
   }
   Presentation& presentation() { return *presentation_; }
   std::string playlist(std::string_view name) const {
-    return std::string(presentation_->find(name)->window->view()->playlist.text());
+    const auto view = presentation_->find(name)->window->view();
+    return view->playlists.empty() ? "" : view->playlists.full.plain->text();
+  }
+  Playlists forms(std::string_view name) const {
+    return presentation_->find(name)->window->view()->playlists;
+  }
+  // `samples` slots pass whose pictures were lost.
+  Scenario& video_lost(int samples) {
+    for (int i = 0; i < samples; ++i) video_.next();
+    return *this;
   }
   std::string multivariant() const {
-    const auto text = presentation_->multivariant();
-    return text ? std::string(text->text()) : "";
+    const auto made = presentation_->multivariant();
+    return made ? made->low_latency->text() : "";
   }
 
  private:
@@ -99,6 +108,63 @@ TEST(Golden, WindowSlides) {
   Scenario scenario({30, 1});
   scenario.video(7).video_break(23).video(15 * 64);
   expect_golden("window_slides.m3u8", scenario.playlist("v360"));
+}
+
+// What a player that has the playlist already is sent instead: the last six seconds.
+TEST(Golden, WindowSlidesWithDelta) {
+  Scenario scenario({30, 1});
+  scenario.video(15 * 64 + 4);
+  expect_golden("window_slides_delta.m3u8", scenario.forms("v360").delta.plain->text());
+}
+
+// User case 38: a discontinuity behind the skip boundary, and one before it.
+TEST(Golden, DeltaAcrossDiscontinuities) {
+  Scenario scenario({30, 1});
+  scenario.video(15 * 10).video_break(100).video(15 * 20).video_break(50).video(15 * 4);
+  expect_golden("delta_discontinuities.m3u8", scenario.forms("v360").delta.plain->text());
+}
+
+// An interruption that is over is skipped, the one that lasts is not.
+TEST(Golden, DeltaSkipsDateRanges) {
+  Scenario scenario({30, 1});
+  scenario.video(15 * 4);
+  scenario.presentation().suspend();
+  scenario.video_break(60).video(15 * 16);
+  scenario.presentation().suspend();
+  const Playlists forms = scenario.forms("v360");
+  expect_golden("delta_keeps_date_ranges.m3u8", forms.delta.plain->text());
+  expect_golden("delta_skips_date_ranges.m3u8", forms.delta_date_ranges.plain->text());
+}
+
+TEST(Golden, DateRangeLeavesThePlaylist) {
+  Scenario scenario({30, 1});
+  scenario.video(15);
+  scenario.presentation().suspend();
+  scenario.video_break(60).video(15 * 64 + 1);
+  expect_golden("date_range_removed.m3u8",
+                scenario.forms("v360").delta_date_ranges.plain->text());
+}
+
+TEST(Golden, Legacy) {
+  Scenario scenario({30, 1});
+  scenario.video(15 * 2 + 7).video_lost(3).video(15 * 2);
+  expect_golden("legacy.m3u8", scenario.forms("v360").legacy.plain->text());
+}
+
+// The encoder lost pictures: their parts are gaps until the next key frame.
+TEST(Golden, GapParts) {
+  Scenario scenario({30, 1});
+  scenario.video(15 + 4).video_lost(20).video(15);
+  expect_golden("gap_parts.m3u8", scenario.playlist("v360"));
+}
+
+// Video stops, sound goes on: each rendition lists what it has, and tells of the other.
+TEST(Golden, VideoStopsBeforeAudio) {
+  Scenario scenario({30, 1});
+  scenario.video(15).audio(60);
+  scenario.presentation().finish();
+  expect_golden("video_stops_first_video.m3u8", scenario.playlist("v360"));
+  expect_golden("video_stops_first_audio.m3u8", scenario.playlist("audio"));
 }
 
 TEST(Golden, StreamEnds) {

@@ -69,7 +69,7 @@ class Hour {
   }
 
   void look_at_playlist(const WindowView& view) {
-    const std::string_view text = view.playlist.text();
+    const std::string text = view.playlists.full.plain->text();
     if (head_.empty()) head_ = head_of(text);
     EXPECT_EQ(head_of(text), head_);
     // 30 s listed, 31 s kept, and at most a segment of each on its way.
@@ -86,7 +86,7 @@ class Hour {
     ASSERT_TRUE(tfdt);
     EXPECT_EQ(static_cast<std::int64_t>(cmaf::BoxDump::number(*tfdt, 4, 8)), next_decode_time_);
     next_decode_time_ += static_cast<std::int64_t>(part.samples) * grid_.sample_duration;
-    const std::string_view text = window_.view()->playlist.text();
+    const std::string text = window_.view()->playlists.full.plain->text();
     const double duration = last_number(text, "#EXT-X-PART:DURATION=");
     const double target = first_number(text, "PART-TARGET=");
     EXPECT_LE(duration, target);
@@ -104,9 +104,9 @@ class Hour {
     const double media_s = static_cast<double>(segment.decode_time) / grid_.timescale;
     const double date_s = std::chrono::duration<double>(segment.date - feed_start()).count();
     EXPECT_NEAR(date_s, media_s, 1e-5);
-    EXPECT_NE(window_.view()->playlist.text().rfind(format_date(segment.date)),
+    EXPECT_NE(window_.view()->playlists.full.plain->text().rfind(format_date(segment.date)),
               std::string_view::npos);
-    const double extinf = last_number(window_.view()->playlist.text(), "#EXTINF:");
+    const double extinf = last_number(window_.view()->playlists.full.plain->text(), "#EXTINF:");
     EXPECT_NEAR(extinf,
                 static_cast<double>(segment.samples()) * grid_.sample_duration / grid_.timescale,
                 0.000'005'1);

@@ -11,11 +11,11 @@ namespace {
 
 // What the stream's server would answer, as files.
 void write_presentation(const cmaf::TemporaryFolder& folder, const Presentation& presentation) {
-  folder.write("index.m3u8", {*presentation.multivariant()});
+  folder.write("index.m3u8", presentation.multivariant()->low_latency->pieces);
   for (const auto& rendition : presentation.renditions()) {
     const auto view = rendition.window->view();
     const std::string media = rendition.name + "/" + presentation.epoch() + "/";
-    folder.write(rendition.name + "/media.m3u8", {view->playlist});
+    folder.write(rendition.name + "/media.m3u8", view->playlists.full.plain->pieces);
     folder.write(media + "init.mp4", {rendition.init});
     for (const auto& segment : view->segments) {
       std::vector<Bytes> parts;

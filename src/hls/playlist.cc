@@ -18,20 +18,9 @@ void write_part(Out out, const WindowSettings& settings, PartPosition at, const 
   // A full part's rounded duration cannot be above PART-TARGET, which is the same number rounded
   // up.
   const auto ticks = duration_ticks(settings.grid, part.samples, Rounding::kNearest);
-  fmt::format_to(out, "#EXT-X-PART:DURATION={},URI=\"{}/{}.{}.m4s\"{}\n", format_seconds(ticks),
-                 settings.epoch, at.segment, at.part, part.independent ? ",INDEPENDENT=YES" : "");
-}
-
-// RFC 8216bis, 6.2.2: parts stay listed within three target durations of the playlist's end. A
-// segment that reaches into that time lists all its parts.
-MediaSequence first_with_parts(const WindowSettings& settings, const WindowView& view) {
-  const std::uint64_t enough = 3 * kTargetDurationSeconds * kTicksPerSecond;
-  std::uint64_t samples = 0;
-  for (auto it = view.segments.rbegin(); it != view.segments.rend(); ++it) {
-    samples += (*it)->samples();
-    if (duration_ticks(settings.grid, samples, Rounding::kNearest) >= enough) return (*it)->number;
-  }
-  return 0;
+  fmt::format_to(out, "#EXT-X-PART:DURATION={},URI=\"{}/{}.{}.m4s\"{}{}\n", format_seconds(ticks),
+                 settings.epoch, at.segment, at.part, part.independent ? ",INDEPENDENT=YES" : "",
+                 part.gap ? ",GAP=YES" : "");
 }
 
 // LANGUAGE comes from what a stranger sent: only three lower-case letters pass (ISO 639-2).
@@ -47,13 +36,22 @@ bool is_video(const RenditionSummary& rendition) {
   return std::holds_alternative<media::VideoDescription>(*rendition.track);
 }
 
-void write_audio_rendition(Out out, const RenditionSummary& rendition, bool first) {
+std::string_view query_of(MultivariantForm form) {
+  return form == MultivariantForm::kLegacy ? "?_HLS_legacy=YES" : "";
+}
+
+// Renditions keep their names from one presentation to the next, so these are stable (4.4.6.1.1).
+void write_audio_rendition(Out out, const RenditionSummary& rendition, bool first,
+                           MultivariantForm form) {
   const auto& audio = std::get<media::AudioDescription>(*rendition.track);
   const std::string_view language = language_of(*rendition.track);
   fmt::format_to(out, "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"{}\"", rendition.name);
   if (!language.empty()) fmt::format_to(out, ",LANGUAGE=\"{}\"", language);
-  fmt::format_to(out, ",DEFAULT={},AUTOSELECT=YES,CHANNELS=\"{}\",URI=\"{}/media.m3u8\"\n",
-                 first ? "YES" : "NO", audio.channels, rendition.name);
+  fmt::format_to(out,
+                 ",DEFAULT={},AUTOSELECT=YES,CHANNELS=\"{}\",STABLE-RENDITION-ID=\"{}\","
+                 "URI=\"{}/media.m3u8{}\"\n",
+                 first ? "YES" : "NO", audio.channels, rendition.name, rendition.name,
+                 query_of(form));
 }
 
 // The greatest of the group counts: a player adds one audio rendition to a variant (4.4.6.2).
@@ -70,7 +68,8 @@ RenditionSummary audio_group_of(const std::vector<RenditionSummary>& renditions)
   return group;
 }
 
-void write_variant(Out out, const RenditionSummary& rendition, const RenditionSummary& audio) {
+void write_variant(Out out, const RenditionSummary& rendition, const RenditionSummary& audio,
+                   MultivariantForm form) {
   fmt::format_to(out, "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}{}{}\"",
                  rendition.peak_bps + audio.peak_bps, rendition.average_bps + audio.average_bps,
                  rendition.codec, audio.codec.empty() ? "" : ",", audio.codec);
@@ -79,7 +78,8 @@ void write_variant(Out out, const RenditionSummary& rendition, const RenditionSu
                    video->frame_rate.hz());
   }
   if (!audio.codec.empty()) fmt::format_to(out, ",AUDIO=\"audio\"");
-  fmt::format_to(out, "\n{}/media.m3u8\n", rendition.name);
+  fmt::format_to(out, ",STABLE-VARIANT-ID=\"{}\"\n{}/media.m3u8{}\n", rendition.name, rendition.name,
+                 query_of(form));
 }
 
 }  // namespace
@@ -104,16 +104,25 @@ std::string format_date(WallTime date) {
 
 std::string render_head(const media::SampleGrid& grid) {
   const std::uint64_t part_target = duration_ticks(grid, grid.samples_per_part, Rounding::kUp);
-  // HOLD-BACK is left at its default, three target durations (4.4.3.8).
+  const std::string part_hold_back = format_seconds(3 * part_target);
   return fmt::format(
       "#EXTM3U\n"
       "#EXT-X-VERSION:{}\n"
       "#EXT-X-INDEPENDENT-SEGMENTS\n"
       "#EXT-X-TARGETDURATION:{}\n"
-      "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={}\n"
-      "#EXT-X-PART-INF:PART-TARGET={}\n",
-      kPlaylistVersion, kTargetDurationSeconds, format_seconds(3 * part_target),
-      format_seconds(part_target));
+      "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={},HOLD-BACK={}.0,"
+      "CAN-SKIP-UNTIL={}.0,CAN-SKIP-DATERANGES=YES\n"
+      "#EXT-X-PART-INF:PART-TARGET={}\n"
+      "#EXT-X-START:TIME-OFFSET=-{},PRECISE=YES\n",
+      kPlaylistVersion, kTargetDurationSeconds, part_hold_back, 3 * kTargetDurationSeconds,
+      kSkipBoundarySeconds, format_seconds(part_target), part_hold_back);
+}
+
+std::string render_legacy_head() {
+  // 4.4.4.7: EXT-X-GAP needs version 8.
+  return fmt::format(
+      "#EXTM3U\n#EXT-X-VERSION:8\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-TARGETDURATION:{}\n",
+      kTargetDurationSeconds);
 }
 
 SegmentText render_segment(const WindowSettings& settings, const Segment& segment) {
@@ -126,39 +135,18 @@ SegmentText render_segment(const WindowSettings& settings, const Segment& segmen
     ++at.part;
   }
   if (!segment.complete) return text;
+  if (segment.gap()) text.after = "#EXT-X-GAP\n";
   const auto ticks = duration_ticks(settings.grid, segment.samples(), Rounding::kNearest);
   fmt::format_to(Out(text.after), "#EXTINF:{},\n{}/{}.m4s\n", format_seconds(ticks), settings.epoch,
                  segment.number);
   return text;
 }
 
-std::string render_media_playlist(std::string_view head, const WindowSettings& settings,
-                                  const WindowView& view, const std::deque<SegmentText>& texts,
-                                  const std::vector<RenditionReport>& reports) {
-  constexpr std::size_t kBytesPerSegment = 110;
-  constexpr std::size_t kBytesForTheRest = 4'096;
-  assert(texts.size() == view.segments.size());
+std::string render_tail(const WindowSettings& settings, const WindowView& view,
+                        const std::vector<RenditionReport>& reports) {
+  if (view.ended) return "#EXT-X-ENDLIST\n";
   std::string text;
-  text.reserve(kBytesForTheRest + kBytesPerSegment * view.segments.size());
-  text += head;
   const Out out(text);
-  fmt::format_to(out,
-                 "#EXT-X-MEDIA-SEQUENCE:{}\n"
-                 "#EXT-X-DISCONTINUITY-SEQUENCE:{}\n"
-                 "#EXT-X-MAP:URI=\"{}/init.mp4\"\n",
-                 view.first_listed, view.discontinuity_sequence, settings.epoch);
-  const MediaSequence parts_from = first_with_parts(settings, view);
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    const MediaSequence number = view.segments[i]->number;
-    if (number < view.first_listed) continue;
-    text += texts[i].before;
-    if (number >= parts_from) text += texts[i].parts;
-    text += texts[i].after;
-  }
-  if (view.ended) {
-    text += "#EXT-X-ENDLIST\n";
-    return text;
-  }
   fmt::format_to(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}/{}.{}.m4s\"\n", settings.epoch,
                  view.next.segment, view.next.part);
   for (const RenditionReport& report : reports) {
@@ -168,24 +156,48 @@ std::string render_media_playlist(std::string_view head, const WindowSettings& s
   return text;
 }
 
-std::string render_multivariant_playlist(const std::vector<RenditionSummary>& renditions) {
+MediaSequence first_with_parts(const WindowSettings& settings, const WindowView& view) {
+  const std::uint64_t enough = 3 * kTargetDurationSeconds * kTicksPerSecond;
+  std::uint64_t samples = 0;
+  for (std::size_t i = view.segments.size(); i > 0; --i) {
+    const Segment& segment = *view.segments[i - 1];
+    samples += segment.samples();
+    if (duration_ticks(settings.grid, samples, Rounding::kNearest) >= enough) return segment.number;
+  }
+  return 0;
+}
+
+MediaSequence first_not_skipped(const WindowSettings& settings, const WindowView& view) {
+  const std::uint64_t enough = kSkipBoundarySeconds * kTicksPerSecond;
+  std::uint64_t samples = 0;
+  for (std::size_t i = view.segments.size(); i > 0; --i) {
+    const Segment& segment = *view.segments[i - 1];
+    if (segment.number < view.first_listed) break;
+    samples += segment.samples();
+    if (duration_ticks(settings.grid, samples, Rounding::kNearest) >= enough) return segment.number;
+  }
+  return view.first_listed;
+}
+
+std::string render_multivariant_playlist(const std::vector<RenditionSummary>& renditions,
+                                         MultivariantForm form) {
   std::string text;
   const Out out(text);
   fmt::format_to(out, "#EXTM3U\n#EXT-X-VERSION:{}\n#EXT-X-INDEPENDENT-SEGMENTS\n",
                  kPlaylistVersion);
   if (std::ranges::none_of(renditions, is_video)) {
-    for (const RenditionSummary& rendition : renditions) write_variant(out, rendition, {});
+    for (const RenditionSummary& rendition : renditions) write_variant(out, rendition, {}, form);
     return text;
   }
   bool first = true;
   for (const RenditionSummary& rendition : renditions) {
     if (is_video(rendition)) continue;
-    write_audio_rendition(out, rendition, first);
+    write_audio_rendition(out, rendition, first, form);
     first = false;
   }
   const RenditionSummary audio = audio_group_of(renditions);
   for (const RenditionSummary& rendition : renditions) {
-    if (is_video(rendition)) write_variant(out, rendition, audio);
+    if (is_video(rendition)) write_variant(out, rendition, audio, form);
   }
   return text;
 }

@@ -35,14 +35,20 @@ std::string format_seconds(std::uint64_t ticks);
 // "2026-01-02T03:04:05.678Z"; cut to milliseconds.
 std::string format_date(WallTime date);
 
+// RFC 8216bis, 4.4.3.8: how far from the playlist's end a delta update keeps everything; six target
+// durations are the least allowed.
+inline constexpr std::uint64_t kSkipBoundarySeconds = 6 * kTargetDurationSeconds;
+
 // The tags that stay the same, byte for byte, for the life of a stream (players that see
-// PART-TARGET or a hold-back change give up): EXTM3U to PART-INF.
+// PART-TARGET or a hold-back change give up): EXTM3U to START.
 std::string render_head(const media::SampleGrid& grid);
+// The same for players without low latency.
+std::string render_legacy_head();
 
 // A segment's lines, rendered when its parts change and then only copied: a playlist of hours costs
 // little more than one of seconds.
 struct SegmentText {
-  std::string before;  // EXT-X-DISCONTINUITY, EXT-X-PROGRAM-DATE-TIME
+  std::string before;  // EXT-X-DISCONTINUITY, EXT-X-PROGRAM-DATE-TIME, EXT-X-GAP
   std::string parts;   // one EXT-X-PART each
   std::string after;   // EXTINF and the URI; empty while the segment is open
 };
@@ -53,11 +59,15 @@ struct RenditionReport {
   PartPosition last;
 };
 
-// The whole media playlist. `texts` belong to `view.segments`, one each; `view.playlist` is not
-// read.
-std::string render_media_playlist(std::string_view head, const WindowSettings& settings,
-                                  const WindowView& view, const std::deque<SegmentText>& texts,
-                                  const std::vector<RenditionReport>& reports);
+// What follows the segments: hint and reports, or ENDLIST.
+std::string render_tail(const WindowSettings& settings, const WindowView& view,
+                        const std::vector<RenditionReport>& reports);
+
+// RFC 8216bis, 6.2.2: parts stay listed within three target durations of the playlist's end. A
+// segment that reaches into that time lists all its parts. The first such one.
+MediaSequence first_with_parts(const WindowSettings& settings, const WindowView& view);
+// The first segment that a delta update lists: those that end before the skip boundary are skipped.
+MediaSequence first_not_skipped(const WindowSettings& settings, const WindowView& view);
 
 // One rendition as the multivariant playlist describes it.
 struct RenditionSummary {
@@ -70,6 +80,8 @@ struct RenditionSummary {
 
 // Each video rendition is a variant, with the audio renditions as their group; without video, each
 // audio rendition is a variant.
-std::string render_multivariant_playlist(const std::vector<RenditionSummary>& renditions);
+enum class MultivariantForm { kLowLatency, kLegacy };
+std::string render_multivariant_playlist(const std::vector<RenditionSummary>& renditions,
+                                         MultivariantForm form = MultivariantForm::kLowLatency);
 
 }  // namespace mirror::hls

@@ -1,8 +1,11 @@
 #include "hls/presentation.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cassert>
 #include <utility>
+#include <variant>
 
 #include "cmaf/init_segment.h"
 #include "hls/playlist.h"
@@ -18,6 +21,18 @@ WindowSettings window_settings(const PresentationSettings& settings,
           .first_segment = settings.first_segment,
           .listed = settings.listed,
           .kept = settings.kept};
+}
+
+Segmenter::Chunking chunking(const PresentationSettings& settings,
+                             const media::TrackDescription& track) {
+  return settings.frame_chunks && std::holds_alternative<media::VideoDescription>(track)
+             ? Segmenter::Chunking::kSample
+             : Segmenter::Chunking::kPart;
+}
+
+WallTime end_of(const Segment& segment, const media::SampleGrid& grid) {
+  return segment.date +
+         std::chrono::microseconds(segment.samples() * grid.sample_duration * 1'000'000 / grid.timescale);
 }
 
 void introduce_siblings(const std::vector<Presentation::Rendition>& renditions) {
@@ -54,7 +69,8 @@ Presentation::Presentation(PresentationSettings settings, std::vector<Rendition>
                            const WakeList& wake)
     : settings_(std::move(settings)), renditions_(std::move(renditions)), wake_(wake) {
   for (const Rendition& rendition : renditions_) {
-    lines_.push_back({.segmenter = Segmenter(rendition.track, *rendition.window),
+    lines_.push_back({.segmenter = Segmenter(rendition.track, *rendition.window,
+                                             chunking(settings_, rendition.track)),
                       .bandwidth = Bandwidth(media::grid_of(rendition.track)),
                       .next_to_measure = settings_.first_segment});
   }
@@ -67,13 +83,34 @@ const Presentation::Rendition* Presentation::find(std::string_view name) const {
 
 void Presentation::push(std::size_t rendition, media::Sample sample) {
   assert(rendition < lines_.size());
+  if (interruption_) end_interruption(sample.captured);
   lines_[rendition].segmenter.push(std::move(sample));
-  if (take_publications(rendition)) announce();
+  if (take_publications(rendition)) return announce();
+  const Growth& growth = *renditions_[rendition].window->growth();
+  const bool grew = std::exchange(lines_[rendition].growth, growth.version()) != growth.version();
+  if (grew && growth.awaited()) wake_.wake_all();
 }
 
 void Presentation::suspend() {
   for (Line& line : lines_) line.segmenter.suspend();
+  if (!interruption_) begin_interruption();
   announce();
+}
+
+void Presentation::begin_interruption() {
+  const auto view = renditions_.front().window->view();
+  if (view->segments.empty()) return;
+  interruption_ = DateRange{.id = fmt::format("{}-{}", settings_.epoch, ++interruptions_),
+                            .class_name = std::string(kInterruptionClass),
+                            .start = end_of(*view->segments.back(),
+                                            media::grid_of(renditions_.front().track))};
+  for (const Rendition& rendition : renditions_) rendition.window->set_date_range(*interruption_);
+}
+
+void Presentation::end_interruption(WallTime end) {
+  interruption_->end = std::max(end, interruption_->start);
+  for (const Rendition& rendition : renditions_) rendition.window->set_date_range(*interruption_);
+  interruption_.reset();
 }
 
 void Presentation::finish() {
@@ -117,8 +154,15 @@ void Presentation::publish_multivariant() {
                          .peak_bps = lines_[i].bandwidth.peak_bps(),
                          .average_bps = lines_[i].bandwidth.average_bps()});
   }
-  multivariant_.publish(
-      std::make_shared<const Bytes>(Bytes::take(render_multivariant_playlist(summaries))));
+  ++multivariants_;
+  const auto document = [&](MultivariantForm form, std::string_view tag) {
+    return std::make_shared<const Document>(
+        Document{{Bytes::take(render_multivariant_playlist(summaries, form))},
+                 fmt::format("\"{}-{}{}\"", settings_.epoch, multivariants_, tag)});
+  };
+  multivariant_.publish(std::make_shared<const Multivariant>(
+      Multivariant{document(MultivariantForm::kLowLatency, "m"),
+                   document(MultivariantForm::kLegacy, "ml")}));
 }
 
 // Measures what is new and wakes those who wait for it.

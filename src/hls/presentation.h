@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,9 @@ struct PresentationSettings {
   MediaSequence first_segment = 0;
   std::chrono::milliseconds listed{30'000};
   std::chrono::milliseconds kept{31'000};
+  // Each video frame is a CMAF chunk of its own, so that a part can be read while it is made. (An
+  // audio frame is hardly larger than the boxes around it.)
+  bool frame_chunks = true;
 };
 
 // What a rendition is made of. Names are of URL-safe characters: "v360", "audio".
@@ -57,11 +61,17 @@ class Presentation {
   const std::vector<Rendition>& renditions() const { return renditions_; }
   const Rendition* find(std::string_view name) const;
   // index.m3u8; null until every rendition has a segment.
-  std::shared_ptr<const Bytes> multivariant() const { return multivariant_.read(); }
+  struct Multivariant {
+    std::shared_ptr<const Document> low_latency;
+    std::shared_ptr<const Document> legacy;  // names the legacy form of each media playlist
+  };
+  std::shared_ptr<const Multivariant> multivariant() const { return multivariant_.read(); }
 
   // The media thread only. `rendition` is an index of renditions(), which keep the order given.
   void push(std::size_t rendition, media::Sample sample);
-  // The publisher has left; the stream stays live (Segmenter::suspend).
+  // The publisher has left; the stream stays live (Segmenter::suspend). From its last picture to
+  // the next one a date range of this class says so.
+  static constexpr std::string_view kInterruptionClass = "live.mirror.interruption";
   void suspend();
   // The stream is over.
   void finish();
@@ -73,6 +83,7 @@ class Presentation {
     Segmenter segmenter;
     Bandwidth bandwidth;
     std::uint64_t version = 0;          // of its window, when last looked at
+    std::uint64_t growth = 0;           // the same of its window's growth
     MediaSequence next_to_measure = 0;  // the first segment that bandwidth has not seen
   };
 
@@ -81,14 +92,20 @@ class Presentation {
   bool take_publications(std::size_t rendition);
   bool measure(std::size_t rendition);
   void publish_multivariant();
+  void begin_interruption();
+  void end_interruption(WallTime end);
   void announce();
 
   const PresentationSettings settings_;
   const std::vector<Rendition> renditions_;
   const WakeList& wake_;
-  Snapshot<Bytes> multivariant_;
+  Snapshot<Multivariant> multivariant_;
 
-  std::vector<Line> lines_;  // the media thread's; as many as renditions_
+  // The media thread's.
+  std::vector<Line> lines_;  // as many as renditions_
+  std::optional<DateRange> interruption_;
+  std::uint64_t interruptions_ = 0;
+  std::uint64_t multivariants_ = 0;
 };
 
 }  // namespace mirror::hls

@@ -47,7 +47,8 @@ Readiness readiness_of(const WindowView& view, const PlaylistQuestion& question)
 
 Readiness readiness_of_segment(const WindowView& view, MediaSequence number) {
   if (const Segment* segment = view.find(number)) {
-    return segment->complete ? Readiness::kReady : Readiness::kNotYet;
+    if (!segment->complete) return Readiness::kNotYet;
+    return segment->gap() ? Readiness::kNotFound : Readiness::kReady;
   }
   const bool coming = !view.ended && number == view.next.segment;
   return coming ? Readiness::kNotYet : Readiness::kNotFound;
@@ -55,7 +56,9 @@ Readiness readiness_of_segment(const WindowView& view, MediaSequence number) {
 
 Readiness readiness_of_part(const WindowView& view, MediaSequence number, PartIndex part) {
   const Segment* segment = view.find(number);
-  if (segment != nullptr && part < segment->parts.size()) return Readiness::kReady;
+  if (segment != nullptr && part < segment->parts.size()) {
+    return segment->parts[part].gap ? Readiness::kNotFound : Readiness::kReady;
+  }
   const bool hinted = !view.ended && PartPosition{number, part} == view.next;
   return hinted ? Readiness::kNotYet : Readiness::kNotFound;
 }

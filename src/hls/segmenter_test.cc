@@ -17,7 +17,7 @@ class SegmenterTest : public testing::Test {
     for (int i = 0; i < samples; ++i) segmenter_.push(feed_.next());
   }
   std::shared_ptr<const WindowView> view() const { return window_.view(); }
-  // "3+3+1." per segment: samples of its parts, and a dot when complete.
+  // "3+3g+1." per segment: slots of its parts, "g" behind a gap, and a dot when complete.
   std::string shape() const {
     std::string text;
     for (const auto& segment : view()->segments) {
@@ -25,6 +25,7 @@ class SegmenterTest : public testing::Test {
       if (segment->discontinuity) text += '!';
       for (std::size_t i = 0; i < segment->parts.size(); ++i) {
         text += (i == 0 ? "" : "+") + std::to_string(segment->parts[i].samples);
+        if (segment->parts[i].gap) text += 'g';
       }
       if (segment->complete) text += '.';
     }
@@ -85,15 +86,61 @@ TEST_F(SegmenterTest, DropsUntilTheFirstSyncSample) {
   EXPECT_EQ(shape(), "3");
 }
 
-// The encoder missed an IDR: a segment that cannot be decoded alone is worse than a hole.
-TEST_F(SegmenterTest, MissingSyncSampleAtASegmentStartBecomesADiscontinuity) {
+// The encoder missed an IDR: a segment that cannot be decoded alone is worse than a hole, and a
+// discontinuity that the other renditions do not have would be worse still.
+TEST_F(SegmenterTest, MissingSyncSampleAtASegmentStartBecomesAGap) {
   push(15);
   media::Sample missed = feed_.next();
   missed.sync = false;
   segmenter_.push(missed);
   push(14 + 3);
-  EXPECT_EQ(shape(), "3+3+3+3+3. !3");
+  EXPECT_EQ(shape(), "3+3+3+3+3. 3g+3g+3g+3g+3g. 3");
   EXPECT_EQ(segmenter_.samples_dropped(), 15u);
+}
+
+// A part that has a sample is no gap, and what follows waits for a sync sample.
+TEST_F(SegmenterTest, AHoleInTheSamplesBecomesAGap) {
+  push(4);
+  for (int i = 0; i < 2; ++i) feed_.next();
+  push(9 + 3);
+  EXPECT_EQ(shape(), "3+3+3g+3g+3g. 3");
+  EXPECT_EQ(segmenter_.samples_dropped(), 9u);
+  EXPECT_EQ(view()->find(1)->decode_time, 15 * media::grid_of(track_).sample_duration);
+}
+
+TEST_F(SegmenterTest, AudioGoesOnBehindAGapAtOnce) {
+  const media::TrackDescription track = feed_audio();
+  Window window({.epoch = "e", .grid = media::grid_of(track)});
+  Segmenter segmenter(track, window);
+  ScriptedFeed feed(track);
+  for (int i = 0; i < 5; ++i) segmenter.push(feed.next());
+  for (int i = 0; i < 6; ++i) feed.next();
+  for (int i = 0; i < 4; ++i) segmenter.push(feed.next());
+  const auto now = window.view();
+  const auto& parts = now->segments.front()->parts;
+  ASSERT_EQ(parts.size(), 3u);
+  EXPECT_TRUE(parts[1].gap);
+  EXPECT_FALSE(parts[2].gap) << "one of five slots is missing, which is no reason to hide it";
+  EXPECT_EQ(parts[2].samples, 5u);
+}
+
+TEST_F(SegmenterTest, ChunksOfOneSampleCanBeReadWhileThePartGrows) {
+  Window window({.epoch = "e", .grid = media::grid_of(track_)});
+  Segmenter segmenter(track_, window, Segmenter::Chunking::kSample);
+  segmenter.push(feed_.next());
+  segmenter.push(feed_.next());
+  EXPECT_EQ(window.version(), 0u);
+  const auto coming = window.growth()->coming();
+  ASSERT_NE(coming, nullptr);
+  EXPECT_EQ(coming->at, (PartPosition{0, 0}));
+  ASSERT_EQ(coming->pieces.size(), 2u);
+  segmenter.push(feed_.next());
+  EXPECT_EQ(window.growth()->coming(), nullptr);
+  const std::string part(window.view()->find(0)->parts[0].bytes.text());
+  const std::string grown =
+      std::string(coming->pieces[0].text()) + std::string(coming->pieces[1].text());
+  EXPECT_TRUE(part.starts_with(grown));
+  EXPECT_GT(part.size(), grown.size());
 }
 
 TEST_F(SegmenterTest, DiscontinuityCutsPartAndSegment) {
@@ -186,11 +233,11 @@ TEST_F(SegmenterTest, FinishBeforeAnySampleEnds) {
 TEST_F(SegmenterTest, ViewsAreImmutable) {
   push(3);
   const auto old = view();
-  const std::string text(old->playlist.text());
+  const std::string text = old->playlists.full.plain->text();
   push(60);
   EXPECT_EQ(old->segments.size(), 1u);
   EXPECT_EQ(old->segments.front()->parts.size(), 1u);
-  EXPECT_EQ(old->playlist.text(), text);
+  EXPECT_EQ(old->playlists.full.plain->text(), text);
 }
 
 // One media thread writes, loops read: what a version promises can be read, and numbers only grow.
@@ -205,7 +252,7 @@ TEST_F(SegmenterTest, ReadersOnOtherThreads) {
         const auto now = window_.view();
         if (now->next < last) ++faults;
         last = now->next;
-        if (!now->segments.empty() && now->playlist.empty()) ++faults;
+        if (!now->segments.empty() && now->playlists.empty()) ++faults;
       }
     });
   }

@@ -38,9 +38,17 @@ Status take_directive(std::optional<T>& field, std::string_view name, std::strin
   return {};
 }
 
+PlaylistQuestion::Skip skip_of(std::string_view value) {
+  if (value == "YES") return PlaylistQuestion::Skip::kSegments;
+  if (value == "v2") return PlaylistQuestion::Skip::kSegmentsAndDateRanges;
+  return PlaylistQuestion::Skip::kNothing;
+}
+
 Status take_parameter(PlaylistQuestion& question, std::string_view name, std::string_view value) {
   if (name == "_HLS_msn") return take_directive(question.msn, name, value);
   if (name == "_HLS_part") return take_directive(question.part, name, value);
+  if (name == "_HLS_skip") question.skip = skip_of(value);
+  if (name == "_HLS_legacy") question.legacy = value == "YES";
   return {};
 }
 

@@ -31,7 +31,8 @@ using MediaName = std::variant<InitName, SegmentName, PartName>;
 std::optional<MediaName> parse_media_name(std::string_view name);
 
 // The query of a media playlist's URL, without '?'. Parameters that we do not know are ignored, and
-// so is _HLS_skip: a full playlist is a valid answer to it (RFC 8216bis, 6.2.5.1).
+// so are forms of _HLS_skip that we do not know: a full playlist is a valid answer to any of them
+// (RFC 8216bis, 6.2.5.1).
 Result<PlaylistQuestion> parse_playlist_query(std::string_view query);
 
 }  // namespace mirror::hls

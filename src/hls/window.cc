@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "hls/playlist.h"
+#include "hls/playlist_renderer.h"
 
 namespace mirror::hls {
 
@@ -35,10 +36,8 @@ std::size_t Segment::size() const {
                          [](std::size_t sum, const Part& part) { return sum + part.bytes.size(); });
 }
 
-const Segment* WindowView::find(MediaSequence number) const {
-  if (segments.empty() || number < segments.front()->number) return nullptr;
-  const MediaSequence offset = number - segments.front()->number;
-  return offset < segments.size() ? segments[offset].get() : nullptr;
+bool Segment::gap() const {
+  return std::ranges::all_of(parts, [](const Part& part) { return part.gap; });
 }
 
 std::optional<WindowView::Position> WindowView::last_part() const {
@@ -51,7 +50,7 @@ Window::Window(WindowSettings settings)
     : settings_(std::move(settings)),
       listed_samples_(samples_in(settings_.grid, settings_.listed)),
       kept_samples_(samples_in(settings_.grid, settings_.kept)),
-      head_(render_head(settings_.grid)) {
+      renderer_(std::make_unique<PlaylistRenderer>(settings_)) {
   assert(settings_.listed >= std::chrono::seconds(3 * kTargetDurationSeconds));
   next_.first_listed = settings_.first_segment;
   next_.next = {settings_.first_segment, 0};
@@ -78,6 +77,11 @@ void Window::open(const Opening& opening) {
   open_shown_ = false;
 }
 
+void Window::grow(Bytes chunk) {
+  assert(opened_);
+  growth_->add({open_.number, static_cast<PartIndex>(open_.parts.size())}, std::move(chunk));
+}
+
 void Window::publish(Part part, SegmentState state) {
   assert(opened_);
   listed_now_samples_ += part.samples;
@@ -101,6 +105,11 @@ void Window::complete() {
   publish_view();
 }
 
+void Window::set_date_range(DateRange range) {
+  date_ranges_.set(std::move(range), next_.next.segment);
+  if (!next_.segments.empty() && !next_.ended) publish_view();
+}
+
 void Window::end() {
   if (next_.ended) return;
   if (opened_ && !open_.parts.empty()) complete_open_segment();
@@ -120,12 +129,14 @@ void Window::complete_open_segment() {
 
 // Readers hold the older copy, so the open segment is copied: a handful of references.
 void Window::show_open_segment() {
-  if (!open_shown_) {
-    next_.segments.emplace_back();
-    texts_.emplace_back();
+  auto copy = std::make_shared<const Segment>(open_);
+  if (open_shown_) {
+    next_.segments.replace_back(std::move(copy));
+    texts_.back() = render_segment(settings_, open_);
+  } else {
+    next_.segments.push_back(std::move(copy));
+    texts_.push_back(render_segment(settings_, open_));
   }
-  next_.segments.back() = std::make_shared<const Segment>(open_);
-  texts_.back() = render_segment(settings_, open_);
   open_shown_ = true;
 }
 
@@ -138,25 +149,39 @@ void Window::slide() {
     if (first->discontinuity) ++next_.discontinuity_sequence;
     ++next_.first_listed;
   }
-  auto keep = next_.segments.begin();
-  while (keep != next_.segments.end() && (*keep)->number < next_.first_listed &&
-         kept_now_samples_ > kept_samples_) {
-    kept_now_samples_ -= (*keep)->samples();
-    ++keep;
+  while (!next_.segments.empty() && kept_now_samples_ > kept_samples_) {
+    const Segment& oldest = *next_.segments.front();
+    if (oldest.number >= next_.first_listed) break;
+    kept_now_samples_ -= oldest.samples();
+    if (next_.segments.pop_front() > 0) texts_.pop_front();
   }
-  texts_.erase(texts_.begin(), texts_.begin() + (keep - next_.segments.begin()));
-  next_.segments.erase(next_.segments.begin(), keep);
+  if (const Segment* first = next_.find(next_.first_listed)) {
+    date_ranges_.slide(first->date, next_.next.segment);
+  }
+}
+
+// Keeps short what is copied with each publication. What is packed lists its parts no more, and
+// delta updates skip it.
+void Window::pack() {
+  const auto& recent = next_.segments.recent();
+  if (recent.size() < 2 * kBlockSegments) return;
+  if (recent[kBlockSegments - 1]->number >= first_not_skipped(settings_, next_)) return;
+  const std::vector packed(recent.begin(), recent.begin() + kBlockSegments);
+  next_.segments.pack(renderer_->pack(packed, texts_));
+  texts_.erase(texts_.begin(), texts_.begin() + kBlockSegments);
 }
 
 void Window::publish_view() {
   slide();
-  auto view = std::make_shared<WindowView>(next_);
-  if (!view->segments.empty()) view->playlist = Bytes::take(render());
-  view_.publish(std::move(view));
+  pack();
+  if (!next_.segments.empty()) next_.playlists = render();
+  view_.publish(std::make_shared<const WindowView>(next_));
+  growth_->clear();  // the view has it, or it will never come
   version_.fetch_add(1, std::memory_order_release);
 }
 
-std::string Window::render() const {
+Playlists Window::render() {
+  constexpr std::uint64_t kGzipPublications = 100;  // about ten seconds
   std::vector<RenditionReport> reports;
   for (const WeakSibling& sibling : siblings_) {
     const auto window = sibling.window.lock();
@@ -164,7 +189,15 @@ std::string Window::render() const {
     // The media thread writes all renditions of a stream, so `next_` of a sibling is its newest.
     if (const auto last = window->next_.last_part()) reports.push_back({sibling.uri, *last});
   }
-  return render_media_playlist(head_, settings_, next_, texts_, reports);
+  const std::uint64_t wanted = gzip_wanted_.load(std::memory_order_relaxed);
+  const std::uint64_t version = version_.load(std::memory_order_relaxed);
+  const bool gzip = wanted != kNever && version - wanted < kGzipPublications;
+  return renderer_->render({.view = next_,
+                            .texts = texts_,
+                            .date_ranges = date_ranges_,
+                            .reports = reports,
+                            .version = version + 1},
+                           gzip);
 }
 
 }  // namespace mirror::hls

@@ -16,38 +16,14 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/snapshot.h"
+#include "hls/date_range.h"
+#include "hls/document.h"
+#include "hls/growth.h"
+#include "hls/segment.h"
+#include "hls/segment_list.h"
 #include "media/sample.h"
 
 namespace mirror::hls {
-
-using MediaSequence = std::uint64_t;
-using PartIndex = std::uint32_t;
-
-// In Mirror a part is exactly one CMAF chunk (moof + mdat, with a prft in front).
-struct Part {
-  Bytes bytes;
-  std::uint32_t samples = 0;  // times the grid's sample_duration is its duration
-  bool independent = false;   // begins with a sync sample
-};
-
-struct Segment {
-  MediaSequence number = 0;
-  bool discontinuity = false;  // EXT-X-DISCONTINUITY stands before it
-  bool complete = false;
-  std::int64_t decode_time = 0;  // of its first sample, in timescale units
-  WallTime date{};               // EXT-X-PROGRAM-DATE-TIME
-  std::vector<Part> parts;       // never empty in a view
-
-  std::uint64_t samples() const;
-  std::size_t size() const;  // bytes; the segment is the concatenation of its parts
-};
-
-// Where a part stands in its rendition.
-struct PartPosition {
-  MediaSequence segment = 0;
-  PartIndex part = 0;
-  friend auto operator<=>(const PartPosition&, const PartPosition&) = default;
-};
 
 // What a network loop sees: everything that exists at one moment. Immutable.
 struct WindowView {
@@ -55,7 +31,7 @@ struct WindowView {
 
   // Oldest first, numbers without a hole; only the last may be open. Those before first_listed are
   // kept a while for those who still fetch them.
-  std::vector<std::shared_ptr<const Segment>> segments;
+  SegmentList segments;
   MediaSequence first_listed = 0;
   // EXT-X-DISCONTINUITY-SEQUENCE: breaks before first_listed that are no longer listed.
   std::uint64_t discontinuity_sequence = 0;
@@ -63,18 +39,21 @@ struct WindowView {
   Position next;
   // RFC 8216bis, 6.2.5.2: how many parts ahead of the newest a request may ask.
   PartIndex advance_part_limit = 0;
-  Bytes playlist;      // media.m3u8 in full, UTF-8; empty before the first part
-  bool ended = false;  // ENDLIST; nothing will be added
+  Playlists playlists;  // media.m3u8; empty before the first part
+  bool ended = false;   // ENDLIST; nothing will be added
 
-  const Segment* find(MediaSequence number) const;
+  const Segment* find(MediaSequence number) const { return segments.find(number); }
   // The newest complete part's position: what a RENDITION-REPORT says. Empty before the first part.
   std::optional<Position> last_part() const;
 };
 
 // RFC 8216bis, 6.2.5.2: the delivery directives of a media playlist request.
 struct PlaylistQuestion {
+  enum class Skip : std::uint8_t { kNothing, kSegments, kSegmentsAndDateRanges };
   std::optional<MediaSequence> msn;
   std::optional<PartIndex> part;
+  Skip skip = Skip::kNothing;
+  bool legacy = false;  // not of the RFC: a playlist for players without low latency
 };
 
 enum class Readiness {
@@ -87,10 +66,12 @@ enum class Readiness {
 Readiness readiness_of(const WindowView& view, const PlaylistQuestion& question);
 // A request for the segment whose parts are coming now is held; those further ahead are not found.
 Readiness readiness_of_segment(const WindowView& view, MediaSequence number);
-// A request for the part that the playlist hints at is held; parts further ahead are not found.
+// A request for the part that the playlist hints at is held; parts further ahead are not found, and
+// neither is a gap.
 Readiness readiness_of_part(const WindowView& view, MediaSequence number, PartIndex part);
 
-struct SegmentText;  // hls/playlist.h
+class PlaylistRenderer;  // hls/playlist_renderer.h
+struct SegmentText;      // hls/playlist.h
 
 struct WindowSettings {
   std::string epoch;  // the folder of every media URI
@@ -123,6 +104,10 @@ class Window {
   std::shared_ptr<const WindowView> view() const { return view_.read(); }
   // Grows by one with each publication, after its view can be read.
   std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
+  // The part at view()->next while it is being made.
+  const std::shared_ptr<Growth>& growth() const { return growth_; }
+  // Somebody takes gzip: the publications of the next seconds come with it, too.
+  void want_gzip() const { gzip_wanted_.store(version(), std::memory_order_relaxed); }
 
   // The media thread only, as all below. Called before the first publication.
   void set_siblings(std::vector<Sibling> siblings);
@@ -134,10 +119,14 @@ class Window {
     bool discontinuity = false;
   };
   void open(const Opening& opening);
+  // A chunk of the part that will be published next.
+  void grow(Bytes chunk);
   // Adds a part to the open segment, and publishes.
   void publish(Part part, SegmentState state);
   // Completes the open segment with the parts that it has, and publishes.
   void complete();
+  // Adds or ends a date range, and publishes when there is a playlist.
+  void set_date_range(DateRange range);
   // ENDLIST. Completes what is open. Nothing may be added afterwards.
   void end();
 
@@ -145,6 +134,8 @@ class Window {
   const WindowSettings& settings() const { return settings_; }
 
  private:
+  static constexpr std::uint64_t kNever = ~std::uint64_t{0};
+
   struct WeakSibling {
     std::string uri;
     std::weak_ptr<const Window> window;
@@ -152,20 +143,22 @@ class Window {
 
   void publish_view();
   void slide();
+  void pack();
   void complete_open_segment();
   void show_open_segment();
-  std::string render() const;
+  Playlists render();
 
   const WindowSettings settings_;
   const std::uint64_t listed_samples_;
   const std::uint64_t kept_samples_;
-  const std::string head_;  // the header tags, the same for the life of the stream
+  const std::unique_ptr<PlaylistRenderer> renderer_;
   std::vector<WeakSibling> siblings_;
 
   // Written by the media thread only.
   WindowView next_;                // what the next publication will show
-  std::deque<SegmentText> texts_;  // of next_.segments, one each
-  Segment open_;                   // meaningful while opened_
+  std::deque<SegmentText> texts_;  // of next_.segments.recent(), one each
+  DateRanges date_ranges_;
+  Segment open_;  // meaningful while opened_
   bool opened_ = false;
   bool open_shown_ = false;  // next_.segments ends with a copy of open_
   std::uint64_t listed_now_samples_ = 0;
@@ -174,6 +167,8 @@ class Window {
   // Handed to readers.
   Snapshot<WindowView> view_;
   std::atomic<std::uint64_t> version_{0};
+  const std::shared_ptr<Growth> growth_ = std::make_shared<Growth>();
+  mutable std::atomic<std::uint64_t> gzip_wanted_{kNever};  // the version at which it was
 };
 
 }  // namespace mirror::hls
