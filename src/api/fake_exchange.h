@@ -3,10 +3,12 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
 #include "http/http.h"
+#include "http/prepared.h"
 
 namespace mirror::api {
 
@@ -15,6 +17,13 @@ class FakeExchange final : public http::Exchange {
   void respond(http::Response response) override {
     response_ = std::move(response);
     attachment_.reset();
+  }
+  void respond(std::shared_ptr<const http::Prepared> answer,
+               std::span<const http::Header> extra) override {
+    http::Response response{
+        .status = answer->status(), .headers = answer->headers(), .body = answer->body()};
+    response.headers.insert(response.headers.end(), extra.begin(), extra.end());
+    respond(std::move(response));
   }
   void start(int status, http::Headers headers) override {
     response_ = http::Response{.status = status, .headers = std::move(headers), .body = {}};

@@ -72,9 +72,6 @@ class Codec {
   OutputQueue& output() { return output_; }
 
  protected:
-  // RFC 9110 6.4.1, 8.6: an answer of this status has neither body nor Content-Length.
-  static bool is_bodiless(int status) { return status < 200 || status == 204 || status == 304; }
-
   OutputQueue output_;
   bool aborted_ = false;
 };

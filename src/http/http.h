@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,8 @@ struct Response {
   static Response text(int status, std::string_view body);  // text/plain, no-store
 };
 
+class Prepared;
+
 // One request on its way to being answered. Lives on its connection's loop, owned by the
 // connection; valid from handle() until the answer is finished or the peer goes, whichever comes
 // first. A handler that answers later must attach() something whose destructor forgets the
@@ -72,6 +75,9 @@ class Exchange {
   // attachment is destroyed soon after this returns, in the same turn of the loop, never within it.
   // A header that could not be sent as it is (CR, LF or NUL in it) is left out.
   virtual void respond(Response response) = 0;
+  // The same for an answer that was made once for many; `extra` are fields of this one alone.
+  virtual void respond(std::shared_ptr<const Prepared> answer,
+                       std::span<const Header> extra = {}) = 0;
 
   // A growing answer: start once, write any number of times, then finish, or abort (the peer sees
   // a broken response, not a short one). `headers` without content-length.

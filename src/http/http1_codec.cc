@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "http/prepared.h"
 #include "http/request_rules.h"
 
 namespace mirror::http {
@@ -100,6 +101,20 @@ void Http1Codec::respond(Response response) {
   end_answer();
 }
 
+void Http1Codec::respond(std::shared_ptr<const Prepared> answer, std::span<const Header> extra) {
+  if (answer_ != Answer::kDue) return;
+  carrier_.answered(version_, answer->status());
+  output_.copy(answer->http1_head());
+  output_.copy("date: ");
+  output_.copy(carrier_.date());
+  output_.copy("\r\n");
+  end_head(extra);
+  if (!head_only_ && !is_bodiless(answer->status())) {
+    for (const Bytes& piece : answer->body()) output_.share(piece);
+  }
+  end_answer();
+}
+
 void Http1Codec::start(int status, Headers headers) {
   if (answer_ != Answer::kDue) return;
   chunked_ = version_ == Version::kHttp11 && !is_bodiless(status);
@@ -148,22 +163,26 @@ void Http1Codec::attach(std::unique_ptr<Attachment> attachment) {
 
 void Http1Codec::send_head(int status, const Headers& headers, std::string_view framing) {
   carrier_.answered(version_, status);
-  fmt::memory_buffer head;
-  const auto out = std::back_inserter(head);
-  fmt::format_to(out, "HTTP/1.1 {} {}\r\ndate: {}\r\n{}", status, reason_phrase(status),
-                 carrier_.date(), framing);
+  output_.copy(fmt::format("HTTP/1.1 {} {}\r\ndate: {}\r\n{}", status, reason_phrase(status),
+                           carrier_.date(), framing));
+  end_head(headers);
+}
+
+void Http1Codec::end_head(std::span<const Header> headers) {
   for (const Header& header : headers) {
     // What a header was made of may be a stranger's: it must not split the response.
     if (!is_token(header.name) || !is_field_value(header.value)) continue;
-    fmt::format_to(out, "{}: {}\r\n", header.name, header.value);
+    output_.copy(header.name);
+    output_.copy(": ");
+    output_.copy(header.value);
+    output_.copy("\r\n");
   }
   if (!keep_alive_) {
-    head.append(std::string_view("connection: close\r\n"));
+    output_.copy("connection: close\r\n");
   } else if (version_ == Version::kHttp10) {
-    head.append(std::string_view("connection: keep-alive\r\n"));
+    output_.copy("connection: keep-alive\r\n");
   }
-  head.append(std::string_view("\r\n"));
-  output_.copy(std::string_view(head.data(), head.size()));
+  output_.copy("\r\n");
 }
 
 void Http1Codec::end_answer() {

@@ -29,6 +29,7 @@ class Http1Codec final : public Codec, private Exchange {
 
   // Exchange
   void respond(Response response) override;
+  void respond(std::shared_ptr<const Prepared> answer, std::span<const Header> extra) override;
   void start(int status, Headers headers) override;
   void write(Bytes bytes) override;
   void finish() override;
@@ -40,6 +41,7 @@ class Http1Codec final : public Codec, private Exchange {
   void begin_request();
   void refuse(const Fault& fault);
   void send_head(int status, const Headers& headers, std::string_view framing);
+  void end_head(std::span<const Header> headers);
   void end_answer();
   void update_phase();
   void set_phase(Phase phase);

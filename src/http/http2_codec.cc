@@ -7,6 +7,8 @@
 #include <deque>
 #include <utility>
 
+#include "http/prepared.h"
+
 namespace mirror::http {
 
 namespace {
@@ -23,23 +25,20 @@ constexpr std::size_t kSettingsMax = 32;
 // How much is made ahead of the socket: the rest stays in the streams, where priorities and
 // resets still reach it.
 constexpr std::size_t kPumpTarget = 128 * 1024;
+// The field's text outlives nghttp2's use of it.
+constexpr std::uint8_t kLasting = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
 // RFC 9113 6.5.2: what a field costs beyond its name and value.
 constexpr std::size_t kFieldOverhead = 32;
 
-nghttp2_nv field(std::string_view name, std::string_view value) {
+nghttp2_nv field(std::string_view name, std::string_view value,
+                 std::uint8_t flags = NGHTTP2_NV_FLAG_NONE) {
   return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
           reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(),
-          value.size(), NGHTTP2_NV_FLAG_NONE};
+          value.size(), flags};
 }
 
 std::string_view text_of(const std::uint8_t* data, std::size_t size) {
   return {reinterpret_cast<const char*>(data), size};
-}
-
-// RFC 9113 8.2.2: fields of the connection have no place in HTTP/2.
-bool is_connection_field(std::string_view name) {
-  return name == "connection" || name == "keep-alive" || name == "transfer-encoding" ||
-         name == "upgrade" || name == "proxy-connection";
 }
 
 }  // namespace
@@ -60,7 +59,23 @@ class Http2Codec::Stream final : public Exchange {
       for (Bytes& piece : response.body) push(std::move(piece));
     }
     answer_ = Answer::kDone;
-    submit(response.status, response.headers, bodiless ? std::string_view() : length);
+    submit_head(response.status, response.headers, bodiless ? std::string_view() : length);
+    end_answer();
+  }
+
+  void respond(std::shared_ptr<const Prepared> answer, std::span<const Header> extra) override {
+    if (answer_ != Answer::kDue) return;
+    if (!head_only() && !is_bodiless(answer->status())) {
+      for (const Bytes& piece : answer->body()) push(piece);
+    }
+    answer_ = Answer::kDone;
+    prepared_ = std::move(answer);
+    std::vector<nghttp2_nv> fields;
+    fields.reserve(prepared_->http2_fields().size() + extra.size() + 1);
+    for (const auto& [name, value] : prepared_->http2_fields()) {
+      fields.push_back(field(name, value, kLasting));
+    }
+    submit(prepared_->status(), std::move(fields), extra);
     end_answer();
   }
 
@@ -69,7 +84,7 @@ class Http2Codec::Stream final : public Exchange {
     growing_ = true;
     bodiless_ = is_bodiless(status) || head_only();
     answer_ = bodiless_ ? Answer::kDone : Answer::kGrowing;
-    submit(status, headers, {});
+    submit_head(status, headers, {});
     // finish() still comes; until then the attachment lives.
     if (bodiless_) answer_ = Answer::kGrowing;
     codec_.stream_changed();
@@ -129,7 +144,8 @@ class Http2Codec::Stream final : public Exchange {
     body_cost_ -= cost;
   }
 
-  void submit(int status, const Headers& headers, std::string_view length);
+  void submit_head(int status, const Headers& headers, std::string_view length);
+  void submit(int status, std::vector<nghttp2_nv> fields, std::span<const Header> headers);
 
   // The body stays until the stream closes: nghttp2 may have a frame of it half sent.
   void break_off(std::uint32_t error) {
@@ -187,6 +203,7 @@ class Http2Codec::Stream final : public Exchange {
   std::size_t body_cost_ = 0;
   SteadyTime waiting_since_{};  // of body_.front(); the end of time once broken off
   std::unique_ptr<Attachment> attachment_;
+  std::shared_ptr<const Prepared> prepared_;  // nghttp2 points into it until the head is sent
 };
 
 struct Http2Codec::Callbacks {
@@ -335,14 +352,19 @@ struct Http2Codec::Callbacks {
   }
 };
 
-void Http2Codec::Stream::submit(int status, const Headers& headers, std::string_view length) {
-  codec_.carrier_.answered(Version::kHttp2, status);
+void Http2Codec::Stream::submit_head(int status, const Headers& headers, std::string_view length) {
   const std::string code = fmt::format("{}", status);
   std::vector<nghttp2_nv> fields;
   fields.reserve(headers.size() + 3);
   fields.push_back(field(":status", code));
-  fields.push_back(field("date", codec_.carrier_.date()));
   if (!length.empty()) fields.push_back(field("content-length", length));
+  submit(status, std::move(fields), headers);
+}
+
+void Http2Codec::Stream::submit(int status, std::vector<nghttp2_nv> fields,
+                                std::span<const Header> headers) {
+  codec_.carrier_.answered(Version::kHttp2, status);
+  fields.push_back(field("date", codec_.carrier_.date()));
   for (const Header& header : headers) {
     if (!is_token(header.name) || !is_field_value(header.value)) continue;
     if (is_connection_field(header.name)) continue;
@@ -351,8 +373,11 @@ void Http2Codec::Stream::submit(int status, const Headers& headers, std::string_
   nghttp2_data_provider provider{};
   provider.read_callback = &Callbacks::read_body;
   const bool body = answer_ == Answer::kGrowing || body_size_ > 0;
-  nghttp2_submit_response(codec_.session_.get(), id_, fields.data(), fields.size(),
-                          body ? &provider : nullptr);
+  // Fails for want of memory only; then the stream cannot be answered, nor another one.
+  if (nghttp2_submit_response(codec_.session_.get(), id_, fields.data(), fields.size(),
+                              body ? &provider : nullptr) != 0) {
+    codec_.dead_ = true;
+  }
 }
 
 Http2Codec::Http2Codec(Carrier& carrier)

@@ -103,6 +103,13 @@ Response response_to(const Fault& fault) {
                                                   reason_phrase(fault.status), fault.what));
 }
 
+bool is_bodiless(int status) { return status < 200 || status == 204 || status == 304; }
+
+bool is_connection_field(std::string_view name) {
+  return name == "connection" || name == "keep-alive" || name == "transfer-encoding" ||
+         name == "upgrade" || name == "proxy-connection";
+}
+
 bool is_token(std::string_view text) { return !text.empty() && all_in(text, kToken); }
 
 bool is_field_value(std::string_view text) {

@@ -21,6 +21,11 @@ using MaybeFault = std::optional<Fault>;
 // "400 Bad Request: two Host fields\n" as text/plain.
 Response response_to(const Fault& fault);
 
+// RFC 9110 6.4.1, 8.6: an answer of this status has neither body nor Content-Length.
+bool is_bodiless(int status);
+// RFC 9112 9, RFC 9113 8.2.2: fields that steer one connection, and have no place in HTTP/2.
+bool is_connection_field(std::string_view name);
+
 bool is_token(std::string_view text);        // RFC 9110 5.6.2
 bool is_field_value(std::string_view text);  // RFC 9110 5.5: no CR, LF, NUL or other control
 bool equal_ignoring_case(std::string_view a, std::string_view b);

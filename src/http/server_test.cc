@@ -256,7 +256,9 @@ TEST(Server, DrainAnswersWhatIsHeldThenIsDone) {
   server.server().drain([&] { done.set_value(); });
   EXPECT_THAT(idle.receive(), testing::Not(HasSubstr("408")));  // ended by the server
   server.wake();
-  EXPECT_THAT(held.receive(), HasSubstr("connection: close"));
+  // Either way it is answered and closed; "connection: close" only if its loop drained before it
+  // woke, which nobody orders.
+  EXPECT_THAT(held.receive(), EndsWith("released\n"));
   client.join();
   EXPECT_EQ(h2, "released\n");
   idle.close();
