@@ -1,6 +1,5 @@
 #include "api/api.h"
 
-#include <algorithm>
 #include <chrono>
 #include <string_view>
 #include <utility>
@@ -10,6 +9,7 @@
 #include "api/held_requests.h"
 #include "api/live_routes.h"
 #include "api/status_routes.h"
+#include "http/negotiation.h"
 
 namespace mirror::api {
 namespace {
@@ -18,22 +18,6 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view kAllowed = "GET, HEAD, OPTIONS";
 constexpr auto kTick = 500ms;
-
-// Whether "gzip" is among the encodings that the client takes (RFC 9110, 12.5.3). A weight of zero
-// forbids it; other weights do not matter, since there is only one encoding to choose.
-bool accepts_gzip(const http::Request& request) {
-  std::string_view rest = request.header("accept-encoding").value_or("");
-  while (!rest.empty()) {
-    const std::string_view item = rest.substr(0, rest.find(','));
-    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
-    const auto name = item.find("gzip");
-    if (name == std::string_view::npos) continue;
-    const std::string_view weight = item.substr(name + 4);
-    return weight.find("q=0") == std::string_view::npos ||
-           weight.find("q=0.") != std::string_view::npos;
-  }
-  return false;
-}
 
 class ApiHandler final : public http::Handler {
  public:
@@ -55,6 +39,7 @@ class ApiHandler final : public http::Handler {
     if (request.method != http::Method::kGet && request.method != http::Method::kHead) {
       auto response = http::Response::text(405, "this resource is read with GET or HEAD\n");
       response.headers.push_back({"allow", std::string(kAllowed)});
+      cors_.allow(request, response.headers);
       return exchange.respond(std::move(response));
     }
     route(request, exchange);
@@ -82,7 +67,11 @@ class ApiHandler final : public http::Handler {
   WallTime now() const { return environment_.clock.now().wall; }
 
   void json(const http::Request& request, http::Exchange& exchange, std::string body) const {
-    if (body.empty()) return exchange.respond(http::Response::text(404, "no such stream\n"));
+    if (body.empty()) {
+      auto response = http::Response::text(404, "no such stream\n");
+      cors_.allow(request, response.headers);
+      return exchange.respond(std::move(response));
+    }
     http::Headers headers = {{"content-type", "application/json"}, {"cache-control", "no-store"}};
     cors_.allow(request, headers);
     exchange.respond({.headers = std::move(headers), .body = {Bytes::take(std::move(body))}});
@@ -105,7 +94,7 @@ class ApiHandler final : public http::Handler {
     if (asset == nullptr) {
       return exchange.respond(http::Response::text(404, "there is nothing at this address\n"));
     }
-    const bool gzip = !asset->gzip.empty() && accepts_gzip(request);
+    const bool gzip = !asset->gzip.empty() && http::accepts_gzip(request);
     const std::string_view etag = gzip ? asset->etag_gzip : asset->etag;
     const std::string cache(asset->immutable ? "public, max-age=31536000, immutable" : "no-cache");
     http::Headers headers = {
@@ -121,7 +110,9 @@ class ApiHandler final : public http::Handler {
   }
 
   void on_tick() {
+    held_.on_wake();  // for what ends without a publication
     held_.on_tick(loop_.now());
+    live_.on_tick();
     tick_.arm(loop_.now() + kTick);
   }
 

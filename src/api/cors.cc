@@ -4,23 +4,40 @@
 
 namespace mirror::api {
 
+namespace {
+constexpr std::string_view kExposed = "date, etag, content-length, content-range";
+// The cmcd- fields are CTA-5004's; the rest is what players and caches ask with.
+constexpr std::string_view kAllowedHeaders =
+    "range, if-range, if-none-match, cache-control, cmcd-request, cmcd-object, cmcd-status, "
+    "cmcd-session";
+}  // namespace
+
 Cors::Cors(std::vector<std::string> allow_origins)
     : any_(std::ranges::find(allow_origins, "*") != allow_origins.end()),
-      allow_origins_(std::move(allow_origins)) {}
-
-void Cors::allow(const http::Request& request, http::Headers& headers) const {
+      allow_origins_(std::move(allow_origins)) {
   if (any_) {
-    headers.push_back({"access-control-allow-origin", "*"});
-    headers.push_back({"timing-allow-origin", "*"});
+    fixed_ = {{"access-control-allow-origin", "*"},
+              {"timing-allow-origin", "*"},
+              {"access-control-expose-headers", std::string(kExposed)}};
   } else {
     // The answer differs by origin, also when there is none: caches have to know.
-    headers.push_back({"vary", "origin"});
-    const auto origin = request.header("origin");
-    if (!origin || std::ranges::find(allow_origins_, *origin) == allow_origins_.end()) return;
-    headers.push_back({"access-control-allow-origin", std::string(*origin)});
-    headers.push_back({"timing-allow-origin", std::string(*origin)});
+    fixed_ = {{"vary", "origin"}};
   }
-  headers.push_back({"access-control-expose-headers", "date, content-length"});
+}
+
+http::Headers Cors::for_request(const http::Request& request) const {
+  if (any_) return {};
+  const auto origin = request.header("origin");
+  if (!origin || std::ranges::find(allow_origins_, *origin) == allow_origins_.end()) return {};
+  return {{"access-control-allow-origin", std::string(*origin)},
+          {"timing-allow-origin", std::string(*origin)},
+          {"access-control-expose-headers", std::string(kExposed)}};
+}
+
+void Cors::allow(const http::Request& request, http::Headers& headers) const {
+  headers.insert(headers.end(), fixed_.begin(), fixed_.end());
+  const http::Headers own = for_request(request);
+  headers.insert(headers.end(), own.begin(), own.end());
 }
 
 http::Response Cors::preflight(const http::Request& request,
@@ -29,7 +46,7 @@ http::Response Cors::preflight(const http::Request& request,
   allow(request, response.headers);
   if (request.header("access-control-request-method")) {
     response.headers.push_back({"access-control-allow-methods", std::string(allowed_methods)});
-    response.headers.push_back({"access-control-allow-headers", "range, cache-control"});
+    response.headers.push_back({"access-control-allow-headers", std::string(kAllowedHeaders)});
     response.headers.push_back({"access-control-max-age", "86400"});
   }
   return response;

@@ -28,13 +28,12 @@ void HeldRequests::Link::take_all(Link& other) {
 class HeldRequests::Held final : public http::Exchange::Attachment, public Link {
  public:
   Held(HeldRequests& owner, Group& group, http::Exchange& exchange, Attempt attempt,
-       SteadyTime deadline, TimeOut on_time_out)
+       SteadyTime deadline)
       : owner_(&owner),
         group_(&group),
         exchange_(exchange),
         attempt_(std::move(attempt)),
-        deadline_(deadline),
-        on_time_out_(on_time_out) {
+        deadline_(deadline) {
     insert_before(group.held);
     ++group.waiting;
     ++owner.held_;
@@ -51,11 +50,12 @@ class HeldRequests::Held final : public http::Exchange::Attachment, public Link 
   void attempt() {
     if (!attempt_) return;                               // answered, and the exchange about to end
     Attempt attempt = std::exchange(attempt_, nullptr);  // answering destroys us, and not this
-    if (!attempt(exchange_)) attempt_ = std::move(attempt);
+    if (!attempt(exchange_, Occasion::kPublished)) attempt_ = std::move(attempt);
   }
   void time_out() {
-    if (!std::exchange(attempt_, nullptr)) return;
-    on_time_out_(exchange_);
+    if (!attempt_) return;
+    Attempt attempt = std::exchange(attempt_, nullptr);
+    attempt(exchange_, Occasion::kTimeOut);
   }
 
   SteadyTime deadline() const { return deadline_; }
@@ -67,7 +67,6 @@ class HeldRequests::Held final : public http::Exchange::Attachment, public Link 
   http::Exchange& exchange_;
   Attempt attempt_;
   const SteadyTime deadline_;
-  const TimeOut on_time_out_;
 };
 
 HeldRequests::~HeldRequests() {
@@ -82,7 +81,7 @@ HeldRequests::~HeldRequests() {
 }
 
 void HeldRequests::hold(http::Exchange& exchange, Source source, std::uint64_t seen_version,
-                        Attempt attempt, SteadyTime deadline, TimeOut on_time_out) {
+                        Attempt attempt, SteadyTime deadline) {
   auto& group = groups_[source.object.get()];
   if (!group) {
     group = std::make_unique<Group>();
@@ -90,8 +89,7 @@ void HeldRequests::hold(http::Exchange& exchange, Source source, std::uint64_t s
     group->seen = seen_version;
   }
   group->look_again = group->look_again || group->seen != seen_version;
-  exchange.attach(
-      std::make_unique<Held>(*this, *group, exchange, std::move(attempt), deadline, on_time_out));
+  exchange.attach(std::make_unique<Held>(*this, *group, exchange, std::move(attempt), deadline));
 }
 
 void HeldRequests::on_wake() {

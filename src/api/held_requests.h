@@ -24,10 +24,9 @@ class HeldRequests {
     std::uint64_t (*version_of)(const void* object);
   };
 
-  // Tries to answer; true when it has. Called once at a time, on the loop.
-  using Attempt = std::move_only_function<bool(http::Exchange&)>;
-  // Answers a request that has waited for too long.
-  using TimeOut = void (*)(http::Exchange&);
+  enum class Occasion : std::uint8_t { kPublished, kTimeOut };
+  // Tries to answer; true when it has. On a time-out it must. Called once at a time, on the loop.
+  using Attempt = std::move_only_function<bool(http::Exchange&, Occasion)>;
 
   explicit HeldRequests(std::size_t held_max) : held_max_(held_max) {}
   ~HeldRequests();
@@ -41,9 +40,10 @@ class HeldRequests {
   // caller looked: a publication between that look and this call is not missed, because its wake
   // comes.
   void hold(http::Exchange& exchange, Source source, std::uint64_t seen_version, Attempt attempt,
-            SteadyTime deadline, TimeOut on_time_out);
+            SteadyTime deadline);
 
-  // Something was published: attempts every request whose source has changed.
+  // Something was published: attempts every request whose source has changed. To be called now and
+  // then without a wake, too, for sources that change without one.
   void on_wake();
   // About twice a second: answers those whose deadline has passed.
   void on_tick(SteadyTime now);

@@ -26,7 +26,11 @@ struct Publisher {
     return {object, [](const void* o) { return *static_cast<const std::uint64_t*>(o); }};
   }
   HeldRequests::Attempt attempt(int who) {
-    return [this, who](http::Exchange& exchange) {
+    return [this, who](http::Exchange& exchange, HeldRequests::Occasion occasion) {
+      if (occasion == HeldRequests::Occasion::kTimeOut) {
+        exchange.respond(http::Response::text(503, "late"));
+        return true;
+      }
       order.push_back(who);
       if (ready) exchange.respond(http::Response::text(200, "now"));
       return ready;
@@ -34,14 +38,11 @@ struct Publisher {
   }
 };
 
-void time_out(http::Exchange& exchange) { exchange.respond(http::Response::text(503, "late")); }
-
 class HeldRequestsTest : public ::testing::Test {
  protected:
   void hold(FakeExchange& exchange, Publisher& publisher, int who = 0,
             SteadyTime deadline = kStart + 3s) {
-    held_.hold(exchange, publisher.source(), publisher.version, publisher.attempt(who), deadline,
-               time_out);
+    held_.hold(exchange, publisher.source(), publisher.version, publisher.attempt(who), deadline);
   }
 
   HeldRequests held_{100};
@@ -86,7 +87,7 @@ TEST_F(HeldRequestsTest, APublicationBetweenLookAndHoldIsNotMissed) {
   held_.on_wake();
   publisher.order.clear();
   publisher.ready = true;
-  held_.hold(second, publisher.source(), seen, publisher.attempt(2), kStart + 3s, time_out);
+  held_.hold(second, publisher.source(), seen, publisher.attempt(2), kStart + 3s);
   held_.on_wake();
   EXPECT_TRUE(second.answered());
 }
@@ -105,7 +106,7 @@ TEST_F(HeldRequestsTest, AClientThatLeavesIsForgottenAtOnce) {
 TEST_F(HeldRequestsTest, AnAnswerMayEndOtherRequestsOfTheSameList) {
   Publisher publisher;
   std::deque<FakeExchange> exchanges(4);
-  const auto leave_all = [&](http::Exchange& exchange) {
+  const auto leave_all = [&](http::Exchange& exchange, HeldRequests::Occasion) {
     for (FakeExchange& other : exchanges) {
       if (&other != &exchange) other.leave();
     }
@@ -113,7 +114,7 @@ TEST_F(HeldRequestsTest, AnAnswerMayEndOtherRequestsOfTheSameList) {
     return true;
   };
   for (FakeExchange& exchange : exchanges) {
-    held_.hold(exchange, publisher.source(), publisher.version, leave_all, kStart + 3s, time_out);
+    held_.hold(exchange, publisher.source(), publisher.version, leave_all, kStart + 3s);
   }
   ++publisher.version;
   held_.on_wake();
@@ -151,7 +152,7 @@ TEST_F(HeldRequestsTest, MayGoBeforeItsRequests) {
   FakeExchange exchange;
   {
     HeldRequests held(1);
-    held.hold(exchange, publisher.source(), 0, publisher.attempt(0), kStart, time_out);
+    held.hold(exchange, publisher.source(), 0, publisher.attempt(0), kStart);
     EXPECT_TRUE(held.full());
   }
   exchange.leave();

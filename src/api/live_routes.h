@@ -6,15 +6,19 @@
 //   /live/{stream}/{rendition}/{epoch}/{msn}.m4s       segment
 //   /live/{stream}/{rendition}/{epoch}/{msn}.{part}.m4s
 //
-// What exists is answered at once, what is promised is held, the rest is refused in words.
+// What exists is answered at once, what is promised is held, the rest is refused in words. Every
+// answer carries the CORS headers that its origin is due.
 #pragma once
 
 #include <memory>
 #include <string_view>
 
+#include "api/answers.h"
 #include "api/cors.h"
 #include "api/held_requests.h"
 #include "hls/presentation.h"
+#include "hls/uri.h"
+#include "http/conditional.h"
 #include "http/http.h"
 #include "net/event_loop.h"
 #include "stream/registry.h"
@@ -29,19 +33,31 @@ class LiveRoutes {
 
   // `rest` is the path after "/live/". GET and HEAD only.
   void handle(std::string_view rest, const http::Request& request, http::Exchange& exchange);
+  // About twice a second.
+  void on_tick() { answers_.on_tick(loop_.now()); }
 
  private:
-  struct Target;  // one found rendition, with the request's own response headers
+  struct Asker;   // what every answer needs to know of the request
+  struct Target;  // one found rendition
 
   void multivariant(const std::shared_ptr<stream::Stream>& stream, const http::Request& request,
-                    http::Exchange& exchange);
-  void media_playlist(const Target& target, const http::Request& request, http::Exchange& exchange);
-  void media(const Target& target, std::string_view name, http::Exchange& exchange);
+                    Asker asker, http::Exchange& exchange);
+  void media_playlist(const Target& target, const http::Request& request, Asker asker,
+                      http::Exchange& exchange);
+  void media(const Target& target, std::string_view name, const http::Request& request, Asker asker,
+             http::Exchange& exchange);
+  void grow_part(const Target& target, hls::PartPosition position, Asker asker,
+                 http::Exchange& exchange);
+  void hold_media(const Target& target, const hls::MediaName& name, Asker asker,
+                  http::Exchange& exchange);
+  Answer media_answer(const Target& target, const hls::WindowView& view,
+                      const hls::MediaName& name);
 
   const stream::Registry& registry_;
   const Cors& cors_;
   HeldRequests& held_;
   const net::EventLoop& loop_;
+  Answers answers_;
 };
 
 }  // namespace mirror::api

@@ -88,6 +88,7 @@ Json to_json(const stream::Stream& stream) {
   json["renditions"] = std::move(renditions);
   json["publish_delay_ms"] = optional_ms(status->publish_delay_ms);
   json["latency_ms"] = optional_ms(status->capture_delay_ms);
+  json["viewers"] = std::llround(status->viewers);
   json["counters"] = counters_json(*status);
   return json;
 }

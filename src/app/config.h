@@ -75,6 +75,7 @@ struct Config {
 
   struct Hls {
     std::chrono::seconds window{30};
+    bool frame_chunks = true;
     std::chrono::seconds reconnect_hold{60};
   } hls;
 

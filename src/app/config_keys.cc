@@ -207,8 +207,12 @@ std::vector<Key> make_keys() {
        quantity<&C::transcode, &C::Transcode::queue_bytes>(1'000'000, 1'000'000'000),
        "The same in memory, for each stream."},
 
-      {"hls.window_seconds", integer<&C::hls, &C::Hls::window>(6, 600),
-       "How far back a live playlist reaches."},
+      {"hls.window_seconds", integer<&C::hls, &C::Hls::window>(6, 21'600),
+       "How far back a live playlist reaches. All of it is held in memory: about 60 KB a second "
+       "and stream."},
+      {"hls.frame_chunks", BoolKey{member<&C::hls, &C::Hls::frame_chunks>},
+       "Makes each video frame a CMAF chunk, so that a part can be read while it is made; costs "
+       "about 2 KB a second and viewer."},
       {"hls.reconnect_hold_seconds", integer<&C::hls, &C::Hls::reconnect_hold>(0, 3600),
        "How long a stream waits for a publisher that went away before it ends."},
 

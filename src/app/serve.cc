@@ -84,6 +84,7 @@ stream::StreamSettings stream_settings(const Config& config) {
                     .decode_threads = transcode.decode_threads},
           .audio = {.bitrate_bps = transcode.audio_bitrate_bps},
           .window = config.hls.window,
+          .frame_chunks = config.hls.frame_chunks,
           .reconnect_hold = config.hls.reconnect_hold,
           .queue_units_max = transcode.queue_frames,
           .queue_bytes_max = transcode.queue_bytes};

@@ -11,7 +11,8 @@ namespace mirror::hls {
 
 void DateRanges::set(DateRange range, MediaSequence now) {
   ++revision_;
-  const auto found = std::ranges::find(entries_, range.id, [](const Entry& e) { return e.range.id; });
+  const auto found =
+      std::ranges::find(entries_, range.id, [](const Entry& e) { return e.range.id; });
   if (found != entries_.end()) {
     *found = {std::move(range), now};
     return;

@@ -141,8 +141,7 @@ TEST(Golden, DateRangeLeavesThePlaylist) {
   scenario.video(15);
   scenario.presentation().suspend();
   scenario.video_break(60).video(15 * 64 + 1);
-  expect_golden("date_range_removed.m3u8",
-                scenario.forms("v360").delta_date_ranges.plain->text());
+  expect_golden("date_range_removed.m3u8", scenario.forms("v360").delta_date_ranges.plain->text());
 }
 
 TEST(Golden, Legacy) {

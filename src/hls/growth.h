@@ -55,9 +55,8 @@ class Growth {
     next->pieces.push_back(std::move(piece));
     publish(std::move(next));
   }
-  void clear() {
-    if (coming_.read()) publish(nullptr);
-  }
+  // The part was published, or will never come.
+  void clear() { publish(nullptr); }
 
  private:
   void publish(std::shared_ptr<const ComingPart> next) {

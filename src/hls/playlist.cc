@@ -78,8 +78,8 @@ void write_variant(Out out, const RenditionSummary& rendition, const RenditionSu
                    video->frame_rate.hz());
   }
   if (!audio.codec.empty()) fmt::format_to(out, ",AUDIO=\"audio\"");
-  fmt::format_to(out, ",STABLE-VARIANT-ID=\"{}\"\n{}/media.m3u8{}\n", rendition.name, rendition.name,
-                 query_of(form));
+  fmt::format_to(out, ",STABLE-VARIANT-ID=\"{}\"\n{}/media.m3u8{}\n", rendition.name,
+                 rendition.name, query_of(form));
 }
 
 }  // namespace

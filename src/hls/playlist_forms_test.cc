@@ -78,7 +78,8 @@ struct Kept {
   void forget_parts_before(MediaSequence number) {
     for (auto& [n, lines] : segments) {
       if (n < number) {
-        std::erase_if(lines, [](const std::string& line) { return line.starts_with("#EXT-X-PART:"); });
+        std::erase_if(lines,
+                      [](const std::string& line) { return line.starts_with("#EXT-X-PART:"); });
       }
     }
   }

@@ -46,9 +46,7 @@ std::string recent_lines(const PlaylistRenderer::Contents& contents, MediaSequen
 }  // namespace
 
 PlaylistRenderer::PlaylistRenderer(const WindowSettings& settings)
-    : settings_(settings),
-      head_(render_head(settings.grid)),
-      legacy_head_(render_legacy_head()) {}
+    : settings_(settings), head_(render_head(settings.grid)), legacy_head_(render_legacy_head()) {}
 
 std::string PlaylistRenderer::sequence_tags(const WindowView& view) const {
   return fmt::format("#EXT-X-MEDIA-SEQUENCE:{}\n#EXT-X-DISCONTINUITY-SEQUENCE:{}\n",
@@ -113,9 +111,8 @@ Playlists::Form PlaylistRenderer::finish(const Contents& contents, Draft draft,
     } else {
       pieces.push_back(deflater_.deflate(draft.opening + draft.rest));
     }
-    made.gzip = std::make_shared<const Document>(
-        Document{gzip_member(pieces),
-                 fmt::format("\"{}-{}{}z\"", settings_.epoch, contents.version, form)});
+    made.gzip = std::make_shared<const Document>(Document{
+        gzip_member(pieces), fmt::format("\"{}-{}{}z\"", settings_.epoch, contents.version, form)});
   }
   Document plain;
   if (history) {

@@ -1,8 +1,8 @@
 // PlaylistRenderer: a window's media playlist in all its forms (RFC 8216bis, 4.4, 6.2.5.1).
 //
-// Owned by a Window, used on the stream's media thread once per publication. What it renders anew is
-// bounded (the recent segments: fewer than 2 * kBlockSegments), however long the playlist is: older
-// segments come as blocks whose lines, plain and deflated, exist already.
+// Owned by a Window, used on the stream's media thread once per publication. What it renders anew
+// is bounded (the recent segments: fewer than 2 * kBlockSegments), however long the playlist is:
+// older segments come as blocks whose lines, plain and deflated, exist already.
 #pragma once
 
 #include <cstdint>

@@ -31,8 +31,8 @@ Segmenter::Chunking chunking(const PresentationSettings& settings,
 }
 
 WallTime end_of(const Segment& segment, const media::SampleGrid& grid) {
-  return segment.date +
-         std::chrono::microseconds(segment.samples() * grid.sample_duration * 1'000'000 / grid.timescale);
+  return segment.date + std::chrono::microseconds(segment.samples() * grid.sample_duration *
+                                                  1'000'000 / grid.timescale);
 }
 
 void introduce_siblings(const std::vector<Presentation::Rendition>& renditions) {
@@ -100,10 +100,10 @@ void Presentation::suspend() {
 void Presentation::begin_interruption() {
   const auto view = renditions_.front().window->view();
   if (view->segments.empty()) return;
-  interruption_ = DateRange{.id = fmt::format("{}-{}", settings_.epoch, ++interruptions_),
-                            .class_name = std::string(kInterruptionClass),
-                            .start = end_of(*view->segments.back(),
-                                            media::grid_of(renditions_.front().track))};
+  interruption_ =
+      DateRange{.id = fmt::format("{}-{}", settings_.epoch, ++interruptions_),
+                .class_name = std::string(kInterruptionClass),
+                .start = end_of(*view->segments.back(), media::grid_of(renditions_.front().track))};
   for (const Rendition& rendition : renditions_) rendition.window->set_date_range(*interruption_);
 }
 
@@ -160,9 +160,8 @@ void Presentation::publish_multivariant() {
         Document{{Bytes::take(render_multivariant_playlist(summaries, form))},
                  fmt::format("\"{}-{}{}\"", settings_.epoch, multivariants_, tag)});
   };
-  multivariant_.publish(std::make_shared<const Multivariant>(
-      Multivariant{document(MultivariantForm::kLowLatency, "m"),
-                   document(MultivariantForm::kLegacy, "ml")}));
+  multivariant_.publish(std::make_shared<const Multivariant>(Multivariant{
+      document(MultivariantForm::kLowLatency, "m"), document(MultivariantForm::kLegacy, "ml")}));
 }
 
 // Measures what is new and wakes those who wait for it.

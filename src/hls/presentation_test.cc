@@ -110,7 +110,8 @@ TEST(Multivariant, AudioAloneIsAVariant) {
                                            .peak_bps = 64'100,
                                            .average_bps = 64'000}}),
             "#EXTM3U\n#EXT-X-VERSION:10\n#EXT-X-INDEPENDENT-SEGMENTS\n"
-            "#EXT-X-STREAM-INF:BANDWIDTH=64100,AVERAGE-BANDWIDTH=64000,CODECS=\"mp4a.40.2\",STABLE-VARIANT-ID=\"audio\"\n"
+            "#EXT-X-STREAM-INF:BANDWIDTH=64100,AVERAGE-BANDWIDTH=64000,CODECS=\"mp4a.40.2\",STABLE-"
+            "VARIANT-ID=\"audio\"\n"
             "audio/media.m3u8\n");
 }
 

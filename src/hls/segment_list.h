@@ -53,6 +53,10 @@ class SegmentList {
     return offset < size() ? (*this)[offset].get() : nullptr;
   }
 
+  Pointer find_shared(MediaSequence number) const {
+    return find(number) != nullptr ? (*this)[number - front()->number] : nullptr;
+  }
+
   class Iterator {
    public:
     Iterator(const SegmentList& list, std::size_t index) : list_(&list), index_(index) {}

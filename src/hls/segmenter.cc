@@ -83,8 +83,8 @@ void Segmenter::miss_slot() {
   }
   needs_sync_ = true;
   next_decode_time_ += grid_.sample_duration;
-  next_date_ += std::chrono::microseconds(std::int64_t{grid_.sample_duration} * 1'000'000 /
-                                          grid_.timescale);
+  next_date_ +=
+      std::chrono::microseconds(std::int64_t{grid_.sample_duration} * 1'000'000 / grid_.timescale);
   close_slot();
 }
 

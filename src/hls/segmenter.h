@@ -74,8 +74,8 @@ class Segmenter {
   std::uint32_t part_slots_ = 0;
   std::uint32_t segment_slots_ = 0;
   bool part_independent_ = false;
-  bool part_empty_ = true;      // no sample came in the open part
-  bool needs_sync_ = false;     // samples are missing that the next ones may depend on
+  bool part_empty_ = true;   // no sample came in the open part
+  bool needs_sync_ = false;  // samples are missing that the next ones may depend on
   std::int64_t next_decode_time_ = 0;
   WallTime next_date_{};        // when the next slot would have been captured
   bool started_ = false;        // something was published or is about to be

@@ -108,6 +108,7 @@ mirror::Status Line::make_transcoders() {
 }
 
 void Line::push(const media::AccessUnit& unit) {
+  newest_arrival_ = unit.received.wall;
   if (!error_.empty()) return;
   Status pushed;
   if (video_track_ && unit.track == video_track_->id) {
@@ -141,6 +142,18 @@ void Line::finish() {
   if (presentation_) presentation_->finish();
 }
 
+// A playlist's URL names no epoch, and caches keep what it said to a set of directives for seconds:
+// so no number may come again, after a restart of the process neither. Half seconds of the clock
+// grow at least as fast as segments do.
+hls::MediaSequence Line::first_sequence() const {
+  constexpr WallTime kStart = std::chrono::sys_days(std::chrono::year(2026) / 1 / 1);
+  const auto half_seconds = (newest_arrival_ - kStart) / std::chrono::milliseconds(500);
+  const auto clock = half_seconds > 0 ? static_cast<hls::MediaSequence>(half_seconds) : 0;
+  if (!presentation_) return clock;
+  const auto last = presentation_->renditions()[kVideo].window->view();
+  return std::max(clock, last->next.segment + 1);
+}
+
 // Only the video decides about presentations: a sound track's description never changes.
 void Line::on_description(std::size_t rendition, const media::TrackDescription& description) {
   if (rendition != kVideo) return;
@@ -152,8 +165,10 @@ void Line::on_description(std::size_t rendition, const media::TrackDescription& 
   }
   hls::PresentationSettings settings{
       .epoch = fmt::format("{}-{}", settings_.epoch, ++presentations_made_),
+      .first_segment = first_sequence(),
       .listed = settings_.window,
-      .kept = settings_.window + std::chrono::seconds(1)};
+      .kept = settings_.window + std::chrono::seconds(1),
+      .frame_chunks = settings_.frame_chunks};
   auto presentation =
       hls::Presentation::create(std::move(settings), std::move(renditions), wake_list_);
   if (!presentation) {

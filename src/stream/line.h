@@ -35,6 +35,7 @@ class Line {
     transcode::VideoSettings video;
     transcode::AudioSettings audio;
     std::chrono::seconds window;
+    bool frame_chunks = true;
     std::string epoch;  // the presentations are numbered behind it
   };
 
@@ -66,6 +67,7 @@ class Line {
   void start_over();
   void break_down(const Error& error);
   mirror::Status make_transcoders();
+  hls::MediaSequence first_sequence() const;
   void on_description(std::size_t rendition, const media::TrackDescription& description);
   void on_sample(std::size_t rendition, media::Sample sample);
 
@@ -86,6 +88,7 @@ class Line {
   std::unique_ptr<transcode::AudioTranscoder> audio_;
   std::shared_ptr<hls::Presentation> presentation_;
   std::uint64_t presentations_made_ = 0;
+  WallTime newest_arrival_{};
 
   std::uint64_t parts_ = 0;
   std::optional<SteadyTime> newest_received_;

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "media/access_unit.h"
 #include "media/publish.h"
+#include "stream/audience.h"
 #include "transcode/transcoder.h"
 
 namespace mirror::stream {
@@ -44,6 +45,8 @@ struct StreamStatus {
   transcode::TranscodeStats video;
   transcode::TranscodeStats audio;
   std::uint64_t queue_dropped_units = 0;
+  double viewers = 0;  // an estimate, see Audience
+  Audience::Reports client_reports;
 };
 
 }  // namespace mirror::stream

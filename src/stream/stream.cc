@@ -135,8 +135,12 @@ struct Stream::Running {
             {.video = stream.settings_.video,
              .audio = stream.settings_.audio,
              .window = stream.settings_.window,
+             .frame_chunks = stream.settings_.frame_chunks,
              .epoch = stream.epoch_},
-            [&stream](auto presentation) { stream.presentation_.publish(std::move(presentation)); },
+            [&stream](auto presentation) {
+              stream.previous_presentation_.publish(stream.presentation_.read());
+              stream.presentation_.publish(std::move(presentation));
+            },
             stream.environment_.wake_list) {}
 
   StreamMetrics metrics;
@@ -197,6 +201,14 @@ std::unique_ptr<media::Publication> Stream::open_turn(const media::PublishReques
   last_received_ns_.store(to_ns(environment_.clock.now().steady), std::memory_order_release);
   report_.publish(nullptr);
   return std::make_unique<Turn>(shared_from_this(), number, request);
+}
+
+std::shared_ptr<const hls::Presentation> Stream::presentation_of(std::string_view epoch) const {
+  for (const auto* snapshot : {&presentation_, &previous_presentation_}) {
+    auto presentation = snapshot->read();
+    if (presentation && presentation->epoch() == epoch) return presentation;
+  }
+  return nullptr;
 }
 
 void Stream::run() {
@@ -312,6 +324,8 @@ void Stream::publish_status(Running& running, Instant now) {
   status->video = running.line.video_stats();
   status->audio = running.line.audio_stats();
   status->queue_dropped_units = queue_dropped_.load(std::memory_order_relaxed);
+  status->viewers = audience_.estimate(now.steady, running.line.parts());
+  status->client_reports = audience_.reports();
   running.metrics.update(*status);
   status_.publish(std::move(status));
   log_error(running);

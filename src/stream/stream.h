@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -30,6 +31,7 @@
 #include "base/wake.h"
 #include "hls/presentation.h"
 #include "media/publish.h"
+#include "stream/audience.h"
 #include "stream/status.h"
 #include "transcode/transcoder.h"
 
@@ -39,6 +41,7 @@ struct StreamSettings {
   transcode::VideoSettings video;
   transcode::AudioSettings audio;
   std::chrono::seconds window{30};          // what a playlist lists
+  bool frame_chunks = true;                 // see hls::PresentationSettings
   std::chrono::seconds reconnect_hold{60};  // how long a stream waits for its publisher
   // A publisher that has sent nothing for this long may be replaced by a new one with its key, so
   // that an encoder that was killed can come back before its old connection has timed out.
@@ -74,6 +77,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
 
   // Any thread.
   std::shared_ptr<const hls::Presentation> presentation() const { return presentation_.read(); }
+  // The one that is live or the one before it, whose last media viewers still fetch; else null.
+  std::shared_ptr<const hls::Presentation> presentation_of(std::string_view epoch) const;
+  Audience& audience() const { return audience_; }
   std::shared_ptr<const StreamStatus> status() const { return status_.read(); }
   // Nobody publishes and the hold is over: the playlists are closed and it can be removed.
   bool expired() const { return expired_.load(std::memory_order_acquire); }
@@ -135,6 +141,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
 
   // Written by the media thread, read by anyone.
   Snapshot<hls::Presentation> presentation_;
+  Snapshot<hls::Presentation> previous_presentation_;
+  mutable Audience audience_;
   Snapshot<StreamStatus> status_;
   std::atomic<std::int64_t> taken_received_ns_{0};  // arrival of the unit that was taken last
   std::atomic<bool> expired_{false};

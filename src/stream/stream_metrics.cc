@@ -3,7 +3,7 @@
 namespace mirror::stream {
 
 void StreamMetrics::Following::to(std::uint64_t total) {
-  counter_.Increment(static_cast<double>(total >= last_ ? total - last_ : total));
+  counter_.Increment(unit_ * static_cast<double>(total >= last_ ? total - last_ : total));
   last_ = total;
 }
 
@@ -45,6 +45,28 @@ StreamMetrics::StreamMetrics(Metrics& metrics, std::string key)
       discontinuities_(metrics.counter("mirror_stream_discontinuities_total",
                                        "Breaks in the presentation's timeline.",
                                        {{"stream", key_}})),
+      viewers_(metrics.gauge("mirror_stream_viewers",
+                             "Viewers, estimated from the playlists they ask for.",
+                             {{"stream", key_}})),
+      client_reports_(metrics.counter("mirror_cmcd_reports_total",
+                                      "Requests with Common Media Client Data (CTA-5004).",
+                                      {{"stream", key_}})),
+      client_starvations_(metrics.counter("mirror_cmcd_starvations_total",
+                                          "Reports of a buffer that ran dry (bs).",
+                                          {{"stream", key_}})),
+      client_buffer_reports_(metrics.counter("mirror_cmcd_buffer_reports_total",
+                                             "Reports of a buffer's length (bl).",
+                                             {{"stream", key_}})),
+      client_buffer_(metrics.counter("mirror_cmcd_buffer_seconds_total",
+                                     "Sum of the reported buffer lengths.", {{"stream", key_}}),
+                     0.001),
+      client_throughput_reports_(metrics.counter("mirror_cmcd_throughput_reports_total",
+                                                 "Reports of a measured throughput (mtp).",
+                                                 {{"stream", key_}})),
+      client_throughput_(
+          metrics.counter("mirror_cmcd_throughput_bytes_total",
+                          "Sum of the reported throughputs, a second each.", {{"stream", key_}}),
+          125),
       publish_delay_(metrics.histogram(
           "mirror_stream_publish_delay_seconds",
           "From an access unit's last byte to its part being fetchable.", {{"stream", key_}},
@@ -68,6 +90,13 @@ void StreamMetrics::update(const StreamStatus& status) {
   pictures_dropped_.to(status.video.pictures_dropped);
   samples_.to(status.video.samples);
   discontinuities_.to(status.video.discontinuities);
+  viewers_.Set(status.viewers);
+  client_reports_.to(status.client_reports.reports);
+  client_starvations_.to(status.client_reports.starvations);
+  client_buffer_reports_.to(status.client_reports.buffer_reports);
+  client_buffer_.to(status.client_reports.buffer_ms);
+  client_throughput_reports_.to(status.client_reports.throughput_reports);
+  client_throughput_.to(status.client_reports.throughput_kbps);
 }
 
 }  // namespace mirror::stream

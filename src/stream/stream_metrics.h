@@ -28,11 +28,12 @@ class StreamMetrics {
   // connection, another demuxer), and counts from zero again.
   class Following {
    public:
-    explicit Following(Counter& counter) : counter_(counter) {}
+    explicit Following(Counter& counter, double unit = 1) : counter_(counter), unit_(unit) {}
     void to(std::uint64_t total);
 
    private:
     Counter& counter_;
+    const double unit_;  // what one of the total is in the counter's unit
     std::uint64_t last_ = 0;
   };
 
@@ -54,6 +55,13 @@ class StreamMetrics {
   Following pictures_dropped_;
   Following samples_;
   Following discontinuities_;
+  Gauge& viewers_;
+  Following client_reports_;
+  Following client_starvations_;
+  Following client_buffer_reports_;
+  Following client_buffer_;
+  Following client_throughput_reports_;
+  Following client_throughput_;
   Histogram& publish_delay_;
 };
 

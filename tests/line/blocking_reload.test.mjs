@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import {
-  nextPosition, parseMedia, publishWithSource, readChunk, run, Server, stepsOf, Viewer,
+  nextPosition, parseMedia, publishWithSource, readPart, run, Server, stepsOf, Viewer,
 } from './lib.mjs';
 
 test('requests to a live stream', { timeout: 120_000 }, async (t) => {
@@ -93,7 +93,7 @@ test('requests to a live stream', { timeout: 120_000 }, async (t) => {
       assert.equal(status, 200, hint);
       assert.match(headers['content-type'], /^video\/mp4/);
       assert.match(headers['cache-control'], /immutable/);
-      assert.ok(readChunk(body).samples.length > 0);
+      assert.ok(readPart(body).samples.length > 0);
     }
   });
 

@@ -63,13 +63,34 @@ function readTrun(trun, defaults) {
   return samples;
 }
 
-// One part: {decodeTime, samples: [{duration, size, sync}], duration, mediaBytes, prft}, where
-// prft is {time: Date, mediaTime} or null. A part is exactly one chunk.
-export function readChunk(bytes) {
+// One part: {decodeTime, samples: [{duration, size, sync}], duration, media, mediaBytes, prft}, where
+// prft is {time: Date, mediaTime} or null. A part is one or more chunks that follow each other.
+export function readPart(bytes) {
   const list = boxes(bytes);
   const order = list.map((box) => box.type).join(' ');
-  if (!/^(styp )?(prft )?moof mdat$/.test(order)) throw new Error(`a chunk holds: ${order}`);
-  const traf = find(list, 'moof', 'traf').children;
+  if (!/^(styp )?(prft )?moof mdat( moof mdat)*$/.test(order)) throw new Error(`a part holds: ${order}`);
+  const moofs = list.filter((box) => box.type === 'moof');
+  const mdats = list.filter((box) => box.type === 'mdat');
+  const chunks = moofs.map((moof, i) => readChunk(moof, mdats[i]));
+  chunks.slice(1).forEach((chunk, i) => {
+    const end = chunks[i].decodeTime + chunks[i].duration;
+    if (chunk.decodeTime !== end) throw new Error(`a chunk at ${chunk.decodeTime} follows ${end}`);
+  });
+  const sum = (of) => chunks.reduce((total, chunk) => total + of(chunk), 0);
+  const prft = find(list, 'prft');
+  return {
+    decodeTime: chunks[0].decodeTime,
+    samples: chunks.flatMap((chunk) => chunk.samples),
+    duration: sum((chunk) => chunk.duration),
+    media: Buffer.concat(chunks.map((chunk) => chunk.media)),
+    mediaBytes: sum((chunk) => chunk.media.length),
+    sampleBytes: sum((chunk) => chunk.sampleBytes),
+    prft: prft ? readPrft(prft.body) : null,
+  };
+}
+
+function readChunk(moof, mdat) {
+  const traf = find([moof], 'moof', 'traf').children;
   const tfhd = find(traf, 'tfhd').body;
   const tfhdFlags = tfhd.readUInt32BE(0) & 0xff_ffff;
   const defaults = { duration: 0, size: 0, flags: 0, cts: 0 };
@@ -84,16 +105,12 @@ export function readChunk(bytes) {
   const tfdt = find(traf, 'tfdt').body;
   const decodeTime = tfdt[0] === 1 ? Number(tfdt.readBigUInt64BE(4)) : tfdt.readUInt32BE(4);
   const samples = readTrun(find(traf, 'trun').body, defaults);
-  const mdat = find(list, 'mdat');
-  const prft = find(list, 'prft');
   return {
     decodeTime,
     samples,
     duration: samples.reduce((sum, sample) => sum + sample.duration, 0),
     media: mdat.body,
-    mediaBytes: mdat.body.length,
     sampleBytes: samples.reduce((sum, sample) => sum + sample.size, 0),
-    prft: prft ? readPrft(prft.body) : null,
   };
 }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 
-import { readChunk, readInit } from './mp4.mjs';
+import { readPart, readInit } from './mp4.mjs';
 import { nextPosition, parseMedia, parseMultivariant } from './playlist.mjs';
 import { request } from './server.mjs';
 import { whenOver } from './cleanup.mjs';
@@ -136,7 +136,7 @@ export class Recording {
     if (!this.bySegment.has(segment.number)) this.bySegment.set(segment.number, []);
     this.bySegment.get(segment.number).push(entry);
     entry.bytes = await this.viewer.media(this.rendition, part.uri);
-    entry.chunk = readChunk(entry.bytes);
+    entry.chunk = readPart(entry.bytes);
   }
 
   // What holds for every rendition that Mirror writes; `discontinuities` as many as are expected.
