@@ -35,7 +35,7 @@ const kWorkloads = [
   { name: 'HTTP/1.1, keep-alive', args: ['--h1'] },
   { name: 'HTTP/2, -m1', args: ['-m1'] },
   { name: 'HTTP/2, -m10', args: ['-m10'] },
-].filter(({ name }) => name.toLowerCase().replace('http/', 'h').startsWith(options.only));
+].filter(({ name }) => name.toLowerCase().replace('http/', 'h').startsWith(options.only) && options.pairs !== '0');
 
 // What looks like a playlist to whoever compresses or counts it.
 function playlist(bytes) {
@@ -151,12 +151,11 @@ async function releases(mirror, name, args, connections) {
   const before = mirror.child.stdout.length;
   const requests = 1000 * count;
   await load(mirror, '/held', args, { requests, connections });
-  const times = [...mirror.child.stdout.slice(before).matchAll(/release (\d+)/g)].map(
-    ([, us]) => us / 1000,
-  );
-  assert.equal(times.length, count);
+  const lines = [...mirror.child.stdout.slice(before).matchAll(/release (\d+) (\d+)/g)];
+  assert.equal(lines.length, count);
+  const times = lines.map(([, wall]) => wall / 1000);
   return {
-    workload: name, releases: count,
+    workload: name, releases: count, cpu: median(lines.map(([, , cpu]) => cpu / 1000)),
     p50: quantile(times, 0.5), p99: quantile(times, 0.99), max: Math.max(...times),
   };
 }
@@ -186,10 +185,10 @@ try {
         `| ${workload} | ${mirror.toFixed(2)} | ${nginx.toFixed(2)} | ${ratio.toFixed(2)} |`,
       );
     }
-    console.log('\n| 1,000 held requests, last one sent after | p50 | p99 | worst |\n' +
-      '| --- | --- | --- | --- |');
-    for (const { workload, p50, p99, max } of held) {
-      const ms = [p50, p99, max].map((value) => `${value.toFixed(1)} ms`);
+    console.log('\n| 1,000 held requests, last one sent after | p50 | p99 | worst | CPU, median |\n' +
+      '| --- | --- | --- | --- | --- |');
+    for (const { workload, p50, p99, max, cpu } of held) {
+      const ms = [p50, p99, max, cpu].map((value) => `${value.toFixed(1)} ms`);
       console.log(`| ${workload} | ${ms.join(' | ')} |`);
     }
   }
