@@ -97,7 +97,7 @@ class Exchange {
   virtual void attach(std::unique_ptr<Attachment> attachment) = 0;
 };
 
-// One per network loop, called only there. Must not block.
+// One per network loop, called only there. Must not block. The request is valid within the call.
 class Handler {
  public:
   virtual ~Handler() = default;

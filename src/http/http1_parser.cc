@@ -145,13 +145,24 @@ Http1Parser::Step Http1Parser::read_head() {
   return fail_with(431, "the header fields are too long");
 }
 
-Http1Parser::Step Http1Parser::parse_head(std::string_view head) {
-  const std::size_t size = head.size();
-  request_ = Request{};
-  unknown_method_ = has_host_ = has_length_ = chunked_ = expects_continue_ = false;
+// Its strings keep their room, except for that of a large body.
+void Http1Parser::begin_request() {
+  request_.method = Method::kGet;
+  request_.version = Version::kHttp11;
+  request_.path.clear();
+  request_.query.clear();
+  request_.authority.clear();
+  header_store_.take_back(request_.headers);
+  request_.body = {};
+  has_host_ = has_length_ = chunked_ = expects_continue_ = false;
   close_ = keep_alive_asked_ = false;
   length_ = 0;
   trailer_bytes_ = 0;
+}
+
+Http1Parser::Step Http1Parser::parse_head(std::string_view head) {
+  const std::size_t size = head.size();
+  begin_request();
   head.remove_suffix(2);  // the empty line
   std::size_t end = head.find("\r\n");
   if (auto fault = parse_request_line(head.substr(0, end))) return fail_with(*fault);
@@ -199,13 +210,11 @@ MaybeFault Http1Parser::parse_field(std::string_view line) {
   const std::string_view value = trim_whitespace(line.substr(colon + 1));
   if (!is_token(name)) return Fault{400, "bad character in the name of a header field"};
   if (!is_field_value(value)) return Fault{400, "control character in a header field"};
-  Header header{std::string(name), std::string(value)};
+  Header& header = header_store_.add(request_.headers, name, value);
   for (char& c : header.name) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
-  if (auto fault = note_field(header)) return fault;
-  request_.headers.push_back(std::move(header));
-  return std::nullopt;
+  return note_field(header);
 }
 
 // The fields that frame the message or steer the connection.

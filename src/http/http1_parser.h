@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "http/header_store.h"
 #include "http/http.h"
 #include "http/limits.h"
 #include "http/request_rules.h"
@@ -51,6 +52,7 @@ class Http1Parser {
   Step step();
   Step read_head();
   Step parse_head(std::string_view head);
+  void begin_request();
   MaybeFault parse_request_line(std::string_view line);
   MaybeFault parse_field(std::string_view line);
   MaybeFault note_field(const Header& header);
@@ -72,11 +74,11 @@ class Http1Parser {
 
   State state_ = State::kHead;
   Request request_;
+  HeaderStore header_store_;
   Fault fault_;
   bool keep_alive_ = true;
 
   // Of the request being read.
-  bool unknown_method_ = false;
   bool has_host_ = false;
   bool has_length_ = false;
   bool chunked_ = false;

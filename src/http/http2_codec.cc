@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <deque>
 #include <utility>
 
 #include "http/prepared.h"
@@ -27,6 +26,7 @@ constexpr std::size_t kSettingsMax = 32;
 constexpr std::size_t kPumpTarget = 128 * 1024;
 // The field's text outlives nghttp2's use of it.
 constexpr std::uint8_t kLasting = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
+constexpr std::size_t kGonePiecesMax = 64;
 // RFC 9113 6.5.2: what a field costs beyond its name and value.
 constexpr std::size_t kFieldOverhead = 32;
 
@@ -46,7 +46,7 @@ std::string_view text_of(const std::uint8_t* data, std::size_t size) {
 class Http2Codec::Stream final : public Exchange {
  public:
   Stream(Http2Codec& codec, std::int32_t id, SteadyTime now)
-      : codec_(codec), id_(id), opened_(now) {}
+      : codec_(codec), id_(id), opened_(now), request_(codec.take_request()) {}
   ~Stream() override { forget(body_cost_); }
 
   void respond(Response response) override {
@@ -55,7 +55,7 @@ class Http2Codec::Stream final : public Exchange {
     for (const Bytes& piece : response.body) size += piece.size();
     const std::string length = fmt::format("{}", size);
     const bool bodiless = is_bodiless(response.status);
-    if (!head_only() && !bodiless) {
+    if (!head_only_ && !bodiless) {
       for (Bytes& piece : response.body) push(std::move(piece));
     }
     answer_ = Answer::kDone;
@@ -65,24 +65,23 @@ class Http2Codec::Stream final : public Exchange {
 
   void respond(std::shared_ptr<const Prepared> answer, std::span<const Header> extra) override {
     if (answer_ != Answer::kDue) return;
-    if (!head_only() && !is_bodiless(answer->status())) {
+    if (!head_only_ && !is_bodiless(answer->status())) {
       for (const Bytes& piece : answer->body()) push(piece);
     }
     answer_ = Answer::kDone;
     prepared_ = std::move(answer);
-    std::vector<nghttp2_nv> fields;
-    fields.reserve(prepared_->http2_fields().size() + extra.size() + 1);
+    codec_.fields_.clear();
     for (const auto& [name, value] : prepared_->http2_fields()) {
-      fields.push_back(field(name, value, kLasting));
+      codec_.fields_.push_back(field(name, value, kLasting));
     }
-    submit(prepared_->status(), std::move(fields), extra);
+    submit(prepared_->status(), extra);
     end_answer();
   }
 
   void start(int status, Headers headers) override {
     if (answer_ != Answer::kDue) return;
     growing_ = true;
-    bodiless_ = is_bodiless(status) || head_only();
+    bodiless_ = is_bodiless(status) || head_only_;
     answer_ = bodiless_ ? Answer::kDone : Answer::kGrowing;
     submit_head(status, headers, {});
     // finish() still comes; until then the attachment lives.
@@ -129,8 +128,6 @@ class Http2Codec::Stream final : public Exchange {
   friend struct Http2Codec::Callbacks;
   enum class Answer { kDue, kGrowing, kDone };
 
-  bool head_only() const { return request_.method == Method::kHead; }
-
   void push(Bytes piece) {
     if (piece.empty()) return;
     if (body_size_ == 0) waiting_since_ = codec_.carrier_.now();
@@ -145,7 +142,8 @@ class Http2Codec::Stream final : public Exchange {
   }
 
   void submit_head(int status, const Headers& headers, std::string_view length);
-  void submit(int status, std::vector<nghttp2_nv> fields, std::span<const Header> headers);
+  // Behind what stands in codec_.fields_: date and `headers`.
+  void submit(int status, std::span<const Header> headers);
 
   // The body stays until the stream closes: nghttp2 may have a frame of it half sent.
   void break_off(std::uint32_t error) {
@@ -166,15 +164,21 @@ class Http2Codec::Stream final : public Exchange {
     body_size_ -= size;
     waiting_since_ = std::max(waiting_since_, codec_.carrier_.now());
     while (size > 0) {
-      Bytes& front = body_.front();
+      Bytes& front = body_[body_first_];
       const std::size_t n = std::min(size, front.size() - body_offset_);
       codec_.output_.share(front.slice(body_offset_, n));
       size -= n;
       body_offset_ += n;
       if (body_offset_ < front.size()) continue;
       forget(front.size() + sizeof(Bytes));
-      body_.pop_front();
+      front = Bytes();
+      ++body_first_;
       body_offset_ = 0;
+    }
+    // A body that grows for ever must not keep a place for each piece that it had.
+    if (2 * body_first_ >= body_.size() && body_first_ >= kGonePiecesMax) {
+      body_.erase(body_.begin(), body_.begin() + static_cast<std::ptrdiff_t>(body_first_));
+      body_first_ = 0;
     }
     if (was_full_ && body_size_ < kQueuedBytesHigh / 2) {
       was_full_ = false;
@@ -195,13 +199,15 @@ class Http2Codec::Stream final : public Exchange {
 
   Answer answer_ = Answer::kDue;
   bool growing_ = false;  // start() was called: its bytes count against the connection's limit
+  bool head_only_ = false;
   bool bodiless_ = false;
   bool was_full_ = false;
-  std::deque<Bytes> body_;
-  std::size_t body_offset_ = 0;  // bytes of body_.front() already sent
+  std::vector<Bytes> body_;
+  std::size_t body_first_ = 0;   // index of the piece that is next; those before it are gone
+  std::size_t body_offset_ = 0;  // bytes of it already sent
   std::size_t body_size_ = 0;
   std::size_t body_cost_ = 0;
-  SteadyTime waiting_since_{};  // of body_.front(); the end of time once broken off
+  SteadyTime waiting_since_{};  // of the piece that is next; the end of time once broken off
   std::unique_ptr<Attachment> attachment_;
   std::shared_ptr<const Prepared> prepared_;  // nghttp2 points into it until the head is sent
 };
@@ -240,7 +246,7 @@ struct Http2Codec::Callbacks {
     } else if (stream.header_bytes_ > limits.header_bytes_max ||
                stream.request_.headers.size() >= limits.header_count_max) {
       stream.fault_ = Fault{431, "the header fields are too long or too many"};
-      stream.request_.headers.clear();
+      self.header_store_.take_back(stream.request_.headers);
     } else if (name == ":method") {
       stream.method_ = value;
     } else if (name == ":path") {
@@ -249,7 +255,7 @@ struct Http2Codec::Callbacks {
       stream.request_.authority = value;
     } else if (!name.starts_with(':')) {
       if (name == "host" && stream.request_.authority.empty()) stream.request_.authority = value;
-      stream.request_.headers.push_back({std::string(name), std::string(value)});
+      self.header_store_.add(stream.request_.headers, name, value);
     }
   }
 
@@ -354,16 +360,15 @@ struct Http2Codec::Callbacks {
 
 void Http2Codec::Stream::submit_head(int status, const Headers& headers, std::string_view length) {
   const std::string code = fmt::format("{}", status);
-  std::vector<nghttp2_nv> fields;
-  fields.reserve(headers.size() + 3);
-  fields.push_back(field(":status", code));
-  if (!length.empty()) fields.push_back(field("content-length", length));
-  submit(status, std::move(fields), headers);
+  codec_.fields_.clear();
+  codec_.fields_.push_back(field(":status", code));
+  if (!length.empty()) codec_.fields_.push_back(field("content-length", length));
+  submit(status, headers);
 }
 
-void Http2Codec::Stream::submit(int status, std::vector<nghttp2_nv> fields,
-                                std::span<const Header> headers) {
+void Http2Codec::Stream::submit(int status, std::span<const Header> headers) {
   codec_.carrier_.answered(Version::kHttp2, status);
+  auto& fields = codec_.fields_;
   fields.push_back(field("date", codec_.carrier_.date()));
   for (const Header& header : headers) {
     if (!is_token(header.name) || !is_field_value(header.value)) continue;
@@ -546,6 +551,7 @@ void Http2Codec::request_complete(Stream& stream) {
   const auto method = parse_method(stream.method_);
   if (!stream.fault_ && !method) stream.fault_ = Fault{501, "this method is not implemented"};
   if (method) request.method = *method;
+  stream.head_only_ = request.method == Method::kHead;
   if (!stream.fault_ && !is_authority(request.authority)) {
     stream.fault_ = Fault{400, "bad authority"};
   }
@@ -561,6 +567,18 @@ void Http2Codec::request_complete(Stream& stream) {
   request.secure = carrier_.secure();
   request.remote = carrier_.remote();
   carrier_.handle(request, stream);
+  // A handler that answers later has taken what it needs: what is held holds no request.
+  keep_request(std::move(request));
+}
+
+Request Http2Codec::take_request() { return std::exchange(spare_request_, {}); }
+
+void Http2Codec::keep_request(Request&& request) {
+  header_store_.take_back(request.headers);
+  request.method = Method::kGet;
+  request.authority.clear();
+  request.body = {};
+  spare_request_ = std::move(request);
 }
 
 void Http2Codec::refuse(Stream& stream, const Fault& fault) {

@@ -17,6 +17,7 @@
 #include "base/rate_limit.h"
 #include "base/result.h"
 #include "http/codec.h"
+#include "http/header_store.h"
 #include "http/request_rules.h"
 
 namespace mirror::http {
@@ -47,6 +48,8 @@ class Http2Codec final : public Codec {
   explicit Http2Codec(Carrier& carrier);
   Stream* find(std::int32_t id);
   void request_complete(Stream& stream);
+  Request take_request();
+  void keep_request(Request&& request);
   void refuse(Stream& stream, const Fault& fault);
   void note_reset();
   void note_idle_frame();
@@ -58,7 +61,11 @@ class Http2Codec final : public Codec {
   SessionPointer session_;
   std::vector<std::unique_ptr<Exchange::Attachment>> finished_attachments_;
   std::vector<std::int32_t> writable_;  // streams whose writers are to be told
-  std::size_t growing_cost_ = 0;        // of all bodies that grow, not yet handed to nghttp2
+  // Scratch, and what requests that are done with leave for the next one.
+  std::vector<nghttp2_nv> fields_;
+  Request spare_request_;
+  HeaderStore header_store_;
+  std::size_t growing_cost_ = 0;  // of all bodies that grow, not yet handed to nghttp2
   RateLimit resets_;
   RateLimit idle_frames_;
   SteadyTime created_;

@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::size_t kCopyMax = 512;         // shorter Bytes are copied
 constexpr std::size_t kOwnBytesMax = 16'384;  // then a new buffer is begun
-constexpr std::size_t kPiecesKeptMax = 64;    // capacity that an idle connection may keep
+// What an idle connection may keep: room for a head, and for the pieces of a body.
+constexpr std::size_t kSpareBytesMax = 1024;
+constexpr std::size_t kPiecesKeptMax = 64;
 
 }  // namespace
 
@@ -24,9 +26,14 @@ void OutputQueue::copy(std::string_view text) {
   size_ += text.size();
   if (first_ == pieces_.size() || !pieces_.back().shared.empty() ||
       pieces_.back().own.size() + text.size() > kOwnBytesMax) {
-    pieces_.emplace_back();
+    begin_own();
   }
   pieces_.back().own.append(text);
+}
+
+void OutputQueue::begin_own() {
+  pieces_.emplace_back();
+  pieces_.back().own = std::exchange(spare_, {});
 }
 
 void OutputQueue::copy(std::span<const std::uint8_t> bytes) {
@@ -66,6 +73,14 @@ std::size_t OutputQueue::peek(std::span<std::uint8_t> target) const {
   return done;
 }
 
+void OutputQueue::release(Piece& piece) {
+  if (piece.own.capacity() > spare_.capacity() && piece.own.capacity() <= kSpareBytesMax) {
+    spare_ = std::move(piece.own);
+    spare_.clear();
+  }
+  piece = Piece{};
+}
+
 void OutputQueue::drop(std::size_t bytes) {
   size_ -= bytes;
   while (bytes > 0) {
@@ -76,7 +91,7 @@ void OutputQueue::drop(std::size_t bytes) {
     }
     bytes -= left;
     first_offset_ = 0;
-    pieces_[first_++] = Piece{};
+    release(pieces_[first_++]);
   }
   if (size_ == 0) {
     clear();

@@ -46,7 +46,11 @@ class OutputQueue {
     std::span<const std::uint8_t> span() const;
   };
 
+  void begin_own();
+  void release(Piece& piece);
+
   std::vector<Piece> pieces_;
+  std::string spare_;             // the buffer of a piece that is gone, for the next one
   std::size_t first_ = 0;         // index of the front piece
   std::size_t first_offset_ = 0;  // bytes of it already gone
   std::size_t size_ = 0;

@@ -80,7 +80,7 @@ void remove_dot_segments(std::string& path) {
     }
     at = next;
   }
-  path = out.empty() ? "/" : std::move(out);
+  path.assign(out.empty() ? "/" : out);
 }
 
 // Takes "http://authority" off the front. False when there is none of it.

@@ -53,6 +53,7 @@ struct EventLoop::Impl {
   std::atomic<bool> rung = false;   // the doorbell is written and not yet read
   std::atomic<bool> woken = false;  // wake() since the last wake turn
   std::atomic<bool> stopping = false;
+  std::atomic<bool> any_posted = false;  // `posted` may hold something
   std::mutex mutex;
   std::vector<Task> posted;  // guarded by mutex
   bool closed = false;       // guarded by mutex
@@ -124,6 +125,7 @@ struct EventLoop::Impl {
   }
 
   void run_posted() {
+    if (!any_posted.exchange(false)) return;
     std::vector<Task> tasks;
     {
       const std::lock_guard lock(mutex);
@@ -229,6 +231,7 @@ bool EventLoop::post(Task task) {
     const std::lock_guard lock(impl_->mutex);
     if (impl_->closed || impl_->posted.size() >= kMaxPosted) return false;
     impl_->posted.push_back(std::move(task));
+    impl_->any_posted.store(true);
   }
   impl_->ring();
   return true;
