@@ -1,0 +1,134 @@
+#include "crew.h"
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include "http1_transport.h"
+#include "http2_transport.h"
+
+namespace mirror::load {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kTick = 20ms;
+
+std::chrono::microseconds cpu_of_this_thread() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+      std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Crew>> Crew::create(const Options& options, std::size_t viewers,
+                                           const Destination& destination,
+                                           const Assignment& assignment, StatsQueue& reports) {
+  auto loop = net::EventLoop::create("load");
+  if (!loop) return std::unexpected(std::move(loop.error()));
+  return std::unique_ptr<Crew>(
+      new Crew(options, viewers, std::move(*loop), destination, assignment, reports));
+}
+
+Crew::Crew(const Options& options, std::size_t viewers, std::unique_ptr<net::EventLoop> loop,
+           const Destination& destination, const Assignment& assignment, StatsQueue& reports)
+    : loop_(std::move(loop)),
+      reports_(reports),
+      workplace_(*loop_, destination),
+      stats_(std::make_unique<Stats>()),
+      timer_(*loop_, [this] { tick(); }) {
+  workplace_.stats = stats_.get();
+  build(options, viewers, assignment);
+}
+
+Crew::~Crew() {
+  stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+std::unique_ptr<Transport> Crew::make_transport(HttpVersion http) {
+  if (http == HttpVersion::kHttp2) return std::make_unique<Http2Transport>(workplace_);
+  return std::make_unique<Http1Transport>(workplace_);
+}
+
+void Crew::build(const Options& options, std::size_t viewers, const Assignment& assignment) {
+  for (std::size_t i = 0; i < viewers; ++i) {
+    if (i % options.viewers_per_connection == 0) {
+      for (std::size_t n = 0; n < options.connections_per_viewer; ++n) {
+        transports_.push_back(make_transport(options.http));
+      }
+    }
+    const std::size_t last = transports_.size() - 1;
+    viewers_.emplace_back(assignment, *transports_[last + 1 - options.connections_per_viewer],
+                          *transports_[last]);
+  }
+}
+
+void Crew::start_thread() {
+  interval_from_ = std::chrono::steady_clock::now();
+  thread_ = std::thread([this] {
+    timer_.arm_in(kTick);
+    loop_->run();
+  });
+}
+
+void Crew::begin_first() {
+  loop_->post([this] {
+    if (begun_ < viewers_.size()) viewers_[begun_++].start(*stats_);
+  });
+}
+
+void Crew::begin_all(std::chrono::nanoseconds ramp) {
+  loop_->post([this, ramp] {
+    ramp_from_ = loop_->now();
+    ramp_ = ramp;
+  });
+}
+
+void Crew::collect(Collect which) {
+  loop_->post([this, which] { report(which); });
+}
+
+void Crew::stop() { loop_->stop(); }
+
+void Crew::tick() {
+  timer_.arm_in(kTick);
+  start_due();
+  for (std::size_t i = 0; i < begun_; ++i) viewers_[i].tick(loop_->now(), *stats_);
+}
+
+void Crew::start_due() {
+  if (ramp_ < 0ns) return;
+  const double share = ramp_ == 0ns ? 1.0
+                                    : std::chrono::duration<double>(loop_->now() - ramp_from_) /
+                                          std::chrono::duration<double>(ramp_);
+  const auto due =
+      static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(viewers_.size()));
+  while (begun_ < due) viewers_[begun_++].start(*stats_);
+}
+
+void Crew::report(Collect which) {
+  const auto now = std::chrono::steady_clock::now();
+  for (std::size_t i = 0; i < begun_; ++i) {
+    if (which == Collect::kLast) viewers_[i].finish(now);
+    stats_->playing += viewers_[i].state() == Viewer::State::kFollowing ? 1 : 0;
+    stats_->ended += viewers_[i].state() == Viewer::State::kEnded ? 1 : 0;
+  }
+  const auto cpu = cpu_of_this_thread();
+  stats_->cpu = cpu - std::exchange(cpu_from_, cpu);
+  stats_->wall = std::chrono::duration_cast<std::chrono::microseconds>(
+      now - std::exchange(interval_from_, now));
+  stats_->busiest = stats_->wall > 0us ? std::chrono::duration<double>(stats_->cpu) /
+                                             std::chrono::duration<double>(stats_->wall)
+                                       : 0;
+  auto next = std::make_unique<Stats>();
+  workplace_.stats = next.get();
+  for (std::size_t i = 0; i < begun_; ++i) viewers_[i].use_stats(*next);
+  // Refused only once nobody reads any more.
+  reports_.try_push(std::exchange(stats_, std::move(next)));
+}
+
+}  // namespace mirror::load

@@ -1,0 +1,70 @@
+// Crew: one thread's viewers, their connections, and the loop that moves them.
+//
+// Built on the main thread; from start_thread() on everything but the public functions below it
+// happens on the crew's own. What it saw it hands over whole, once per collect().
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "base/bounded_queue.h"
+#include "link.h"
+#include "net/event_loop.h"
+#include "options.h"
+#include "stats.h"
+#include "transport.h"
+#include "viewer.h"
+
+namespace mirror::load {
+
+using StatsQueue = BoundedQueue<std::unique_ptr<Stats>>;
+
+class Crew {
+ public:
+  enum class Collect { kInterval, kLast };
+
+  static Result<std::unique_ptr<Crew>> create(const Options& options, std::size_t viewers,
+                                              const Destination& destination,
+                                              const Assignment& assignment, StatsQueue& reports);
+  ~Crew();
+  Crew(const Crew&) = delete;
+  Crew& operator=(const Crew&) = delete;
+
+  void start_thread();
+  // Main thread. The first viewer begins at once, the others one by one over `ramp`.
+  void begin_first();
+  void begin_all(std::chrono::nanoseconds ramp);
+  // What was seen since the last time goes to the queue. With kLast viewers that stall now count.
+  void collect(Collect which);
+  void stop();
+
+ private:
+  Crew(const Options& options, std::size_t viewers, std::unique_ptr<net::EventLoop> loop,
+       const Destination& destination, const Assignment& assignment, StatsQueue& reports);
+
+  void build(const Options& options, std::size_t viewers, const Assignment& assignment);
+  std::unique_ptr<Transport> make_transport(HttpVersion http);
+  void tick();
+  void start_due();
+  void report(Collect which);
+
+  const std::unique_ptr<net::EventLoop> loop_;
+  StatsQueue& reports_;
+  Workplace workplace_;
+  std::unique_ptr<Stats> stats_;
+  std::vector<std::unique_ptr<Transport>> transports_;
+  std::deque<Viewer> viewers_;
+  std::size_t begun_ = 0;
+  SteadyTime ramp_from_{};
+  std::chrono::nanoseconds ramp_{-1};  // negative: not yet
+  SteadyTime interval_from_{};
+  std::chrono::microseconds cpu_from_{};
+  net::EventLoop::Timer timer_;
+  std::thread thread_;
+};
+
+}  // namespace mirror::load

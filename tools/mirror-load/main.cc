@@ -1,0 +1,109 @@
+// mirror-load: reads the command line, then puts viewers on a server.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
+#include <string>
+
+#include "load_run.h"
+#include "options.h"
+
+namespace mirror::load {
+namespace {
+
+constexpr int kClean = 0;
+constexpr int kFaulty = 1;
+constexpr int kCouldNotRun = 2;
+
+std::atomic<bool> stop{false};
+
+extern "C" void on_signal(int) { stop = true; }
+
+void catch_signals() {
+  struct sigaction action{};
+  action.sa_handler = on_signal;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+void declare_viewers(CLI::App& app, Options& options) {
+  app.add_option("--viewers", options.viewers, "viewers at once")
+      ->check(CLI::Range(std::size_t{1}, Options::kViewersMax))
+      ->capture_default_str();
+  app.add_option_function<unsigned>(
+         "--seconds", [&options](unsigned s) { options.measured = std::chrono::seconds(s); },
+         "measured, once all viewers are there (default 30)")
+      ->check(CLI::Range(1, 86'400));
+  app.add_option_function<double>(
+         "--ramp", [&options](double s) { options.ramp = std::chrono::duration<double>(s); },
+         "seconds over which the viewers join (default: 250 of them a second)")
+      ->check(CLI::Range(0.0, 3600.0));
+  app.add_option("--threads", options.threads, "threads of this tool")
+      ->check(CLI::Range(std::size_t{1}, Options::kThreadsMax))
+      ->capture_default_str();
+  app.add_option("--rendition", options.rendition,
+                 "of a multivariant playlist: a folder of its URI or a NAME (default: the first)");
+  app.add_flag("--delta", options.delta_updates, "ask for delta updates (_HLS_skip=YES)");
+}
+
+void declare_carrier(CLI::App& app, Options& options, std::string& http) {
+  app.add_option("--http", http, "HTTP version")
+      ->check(CLI::IsMember({"1.1", "2"}))
+      ->capture_default_str();
+  auto* connections = app.add_option("--connections-per-viewer", options.connections_per_viewer,
+                                     "2: playlists on one, parts on the other")
+                          ->check(CLI::Range(1, 2))
+                          ->capture_default_str();
+  app.add_option("--viewers-per-connection", options.viewers_per_connection,
+                 "who share one connection; HTTP/2 only")
+      ->check(CLI::Range(std::size_t{1}, Options::kViewersPerConnectionMax))
+      ->capture_default_str()
+      ->excludes(connections);
+  app.add_flag("--insecure", options.any_certificate, "take any certificate");
+  app.add_flag("--i-own-this-host", options.owns_host,
+               "the server is mine, although it is not this machine");
+}
+
+void declare(CLI::App& app, Options& options, std::string& http) {
+  app.add_option("URL", options.url, "multivariant or media playlist, http or https")->required();
+  declare_viewers(app, options);
+  declare_carrier(app, options, http);
+  app.add_option("--ndjson", options.ndjson,
+                 "write figures to this file, an object a line; - is "
+                 "standard output");
+  app.add_flag("--quiet", options.quiet, "no line per second");
+}
+
+int run(const Options& options) {
+  const auto outcome = run_load(options, stop);
+  if (outcome) return *outcome == Outcome::kClean ? kClean : kFaulty;
+  fmt::print(stderr, "mirror-load: {}\n", outcome.error().message);
+  return kCouldNotRun;
+}
+
+int main_of(int argc, char** argv) {
+  CLI::App app("LL-HLS viewers as load: sequence, bytes, lateness and stalls, checked and measured",
+               "mirror-load");
+  Options options;
+  std::string http = "1.1";
+  declare(app, options, http);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kClean : kCouldNotRun;
+  }
+  options.http = http == "2" ? HttpVersion::kHttp2 : HttpVersion::kHttp11;
+  if (options.http != HttpVersion::kHttp2 && options.viewers_per_connection > 1) {
+    fmt::print(stderr, "mirror-load: viewers share a connection over HTTP/2 only (--http 2)\n");
+    return kCouldNotRun;
+  }
+  if (options.threads > options.viewers) options.threads = options.viewers;
+  catch_signals();
+  return run(options);
+}
+
+}  // namespace
+}  // namespace mirror::load
+
+int main(int argc, char** argv) { return mirror::load::main_of(argc, argv); }

@@ -1,0 +1,68 @@
+#include "stats.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace mirror::load {
+
+std::string_view name_of(Fault fault) {
+  static constexpr std::array<std::string_view, kFaults> kNames = {
+      "connect",  "tls",   "protocol", "closed", "timeout", "status",   "short_body",
+      "playlist", "stale", "gap",      "repeat", "media",   "mismatch",
+  };
+  return kNames[static_cast<std::size_t>(fault)];
+}
+
+void Stats::note(Fault fault, std::string_view what) {
+  const std::uint64_t before = faults[static_cast<std::size_t>(fault)]++;
+  if (before < kExamplesMax) examples.push_back(fmt::format("{}: {}", name_of(fault), what));
+}
+
+void Stats::note_status(int status, std::string_view what) {
+  note(Fault::kStatus, fmt::format("{}: {}", status, what));
+  if (statuses.contains(status) || statuses.size() < kStatusesMax) ++statuses[status];
+}
+
+void Stats::add_faults(const Stats& other) {
+  for (std::size_t i = 0; i < kFaults; ++i) faults[i] += other.faults[i];
+  for (const auto& [status, count] : other.statuses) {
+    if (statuses.contains(status) || statuses.size() < kStatusesMax) statuses[status] += count;
+  }
+  for (const std::string& example : other.examples) {
+    if (examples.size() < kExamplesMax * kFaults) examples.push_back(example);
+  }
+  restarts += other.restarts;
+  reconnects += other.reconnects;
+  connections += other.connections;
+  playing = other.playing;
+  ended = other.ended;
+}
+
+void Stats::add(const Stats& other) {
+  const std::size_t playing_all = playing + other.playing;
+  const std::size_t ended_all = ended + other.ended;
+  add_faults(other);
+  playing = playing_all;
+  ended = ended_all;
+  requests += other.requests;
+  reloads += other.reloads;
+  parts += other.parts;
+  bytes += other.bytes;
+  stalls += other.stalls;
+  stalled += other.stalled;
+  held.add(other.held);
+  fetched.add(other.fetched);
+  behind_fastest.add(other.behind_fastest);
+  behind_capture.add(other.behind_capture);
+  cpu += other.cpu;
+  wall = std::max(wall, other.wall);
+  busiest = std::max(busiest, other.busiest);
+}
+
+std::uint64_t Stats::fault_count() const {
+  return std::accumulate(faults.begin(), faults.end(), std::uint64_t{0});
+}
+
+}  // namespace mirror::load
