@@ -50,7 +50,8 @@ async function resourcesOf({ server, viewer }) {
     ],
     refused: [
       ['/nothing', 404], ['/live/', 404], ['/live/none/index.m3u8', 404],
-      ['/live/cam/none/media.m3u8', 404], [`${base}/none/1.m4s`, 404], ['/api/v1/streams/none', 404],
+      ['/live/cam/none/media.m3u8', 404], [`${base}/none/1.m4s`, 404],
+      ['/api/v1/streams/none', 404],
       [`${base}/media.m3u8?_HLS_part=0`, 400], [`${base}/media.m3u8?_HLS_msn=x`, 400],
       [`${base}/media.m3u8?_HLS_msn=${msn + 1000}`, 400],
     ],
@@ -68,7 +69,8 @@ function judge(request, answer) {
   }
 }
 
-// Writes requests as they come to mind, up to `depthMax` ahead of the answers, in pieces of any size.
+// Writes requests as they come to mind, up to `depthMax` ahead of the answers, in pieces of any
+// size.
 async function pipeline(port, random, { count, depthMax, make }) {
   const socket = await connectTls(port, 'http/1.1');
   const asked = [];
@@ -178,9 +180,9 @@ async function http2Answer(stream) {
   stream.on('data', (piece) => pieces.push(piece));
   await once(stream, 'close');
   assert.equal(stream.rstCode, http2.constants.NGHTTP2_NO_ERROR);
-  const { ':status': status, ...headers } = head;
-  // Node adds a key of its own.
-  return { status, headers: Object.fromEntries(Object.entries(headers)), body: Buffer.concat(pieces) };
+  const { ':status': status, ...rest } = head;
+  const headers = Object.fromEntries(Object.entries(rest));  // without node's symbol
+  return { status, headers, body: Buffer.concat(pieces) };
 }
 
 // As many streams at once as the server allows. A few are cancelled on the way.
@@ -210,8 +212,8 @@ async function streams(port, random, { count, make }) {
 }
 
 const kProtocolError = 1;
-const get = (path) => [
-  [':method', 'GET'], [':scheme', 'https'], [':authority', 'h'], [':path', path],
+const get = (path, method = 'GET') => [
+  [':method', method], [':scheme', 'https'], [':authority', 'h'], [':path', path],
 ];
 
 // Malformed requests (RFC 9113, 8.1.1), which cost their stream, and refused ones.
@@ -227,10 +229,10 @@ const kBroken = [
   { fields: [...get('/'), ['content-length', '5']], data: 'abc', reset: kProtocolError },
   { fields: get('/%zz'), status: 400 },
   { fields: get('/a#b'), status: 400 },
-  { fields: [[':method', 'BREW'], ...get('/').slice(1)], status: 501 },
+  { fields: get('/', 'BREW'), status: 501 },
   { fields: get(`/${'a'.repeat(9000)}`), status: 414 },
   { fields: [...get('/'), ['x-a', 'b'.repeat(17_000)]], status: 431 },
-  { fields: [[':method', 'POST'], ...get('/').slice(1)], data: 'b'.repeat(16_000), times: 5, status: 413 },
+  { fields: get('/', 'POST'), data: 'b'.repeat(16_000), times: 5, status: 413 },
 ];
 
 function brokenStream(random, writer, id, { fields, data, times = 1 }) {
@@ -269,10 +271,10 @@ async function rawStreams(port, random, { count, mix, targets }) {
     for (; next < 2 * count && open.size < 50; next += 2) {
       if (random.chance(0.2)) {
         const broken = random.pick(kBroken);
-        open.set(next, ({ status, reset }) => {
-          const { fields } = broken;
-          assert.deepEqual([status, reset], [broken.status ?? null, broken.reset ?? null], fields.join());
-        });
+        const outcome = [broken.status ?? null, broken.reset ?? null];
+        open.set(next, ({ status, reset }) =>
+          assert.deepEqual([status, reset], outcome, broken.fields.join()),
+        );
         frames.push(brokenStream(random, writer, next, broken));
       } else {
         const target = random.pick(targets);
