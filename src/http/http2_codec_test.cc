@@ -6,6 +6,7 @@
 #include <map>
 #include <random>
 
+#include "http/prepared.h"
 #include "http/scripted_carrier.h"
 
 namespace mirror::http {
@@ -171,6 +172,50 @@ TEST_F(Http2, ALargeBodyGoesThroughTheWindow) {
       {200, {}, {Bytes::take(std::string(700'000, 'x')), Bytes::take(std::string(300'001, 'y'))}});
   exchange();
   EXPECT_EQ(client.answers[id].body, std::string(700'000, 'x') + std::string(300'001, 'y'));
+}
+
+std::shared_ptr<const Prepared> prepared(const std::string& body) {
+  return std::make_shared<const Prepared>(
+      200, Headers{{"etag", "\"" + body.substr(0, 40) + "\""}, {"cache-control", "max-age=6"}},
+      std::vector{Bytes::take(body.substr(0, body.size() / 2)),
+                  Bytes::take(body.substr(body.size() / 2))});
+}
+
+TEST_F(Http2, APreparedAnswerForManyStreams) {
+  const auto answer = prepared(std::string(3000, 'p'));
+  std::vector<std::int32_t> ids;
+  for (int i = 0; i < 20; ++i) ids.push_back(client.request("GET", "/later"));
+  const auto head = client.request("HEAD", "/later");
+  exchange();
+  const Header cors{"access-control-allow-origin", "https://a"};
+  for (auto* held : carrier.held) held->exchange.respond(answer, {&cors, 1});
+  exchange();
+  for (const auto id : ids) {
+    EXPECT_EQ(client.answers[id].body, std::string(3000, 'p'));
+    EXPECT_EQ(client.answers[id].headers.at(":status"), "200");
+    EXPECT_EQ(client.answers[id].headers.at("content-length"), "3000");
+    EXPECT_EQ(client.answers[id].headers.at("etag"), *answer->etag());
+    EXPECT_EQ(client.answers[id].headers.at("date"), carrier.date());
+    EXPECT_EQ(client.answers[id].headers.at(cors.name), cors.value);
+    EXPECT_TRUE(client.answers[id].closed);
+  }
+  EXPECT_EQ(client.answers[head].body, "");
+  EXPECT_EQ(client.answers[head].headers.at("content-length"), "3000");
+  EXPECT_EQ(answer.use_count(), 1);
+}
+
+// Its head points into the answer; the stream is gone before the head has left.
+TEST_F(Http2, APreparedAnswerToAStreamThatIsResetBeforeItIsSent) {
+  const auto id = client.request("GET", "/later");
+  exchange();
+  carrier.held.front()->exchange.respond(prepared(std::string(3000, 'p')));
+  nghttp2_submit_rst_stream(client.session, 0, id, NGHTTP2_CANCEL);
+  codec->receive(bytes_of(client.take()));
+  EXPECT_EQ(codec->streams(), 0u);
+  const auto next = client.request("GET", "/abc");
+  exchange();
+  EXPECT_EQ(client.answers[id].headers.count(":status"), 0u);
+  EXPECT_EQ(client.answers[next].body, "/abc|");
 }
 
 TEST_F(Http2, AResetFreesTheExchangeAtOnce) {
