@@ -1,4 +1,5 @@
 // What the tests of the whole line share; see lib/ for each part.
+export * from './lib/cleanup.mjs';
 export * from './lib/media.mjs';
 export * from './lib/mp4.mjs';
 export * from './lib/playlist.mjs';

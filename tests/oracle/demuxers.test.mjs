@@ -1,0 +1,97 @@
+// The HLS demuxers of ffmpeg and GStreamer on a live stream: nothing to complain about, and every
+// frame in its place, also when the publisher goes and returns.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import {
+  eventually, patience, publishUntilAccepted, publishWithSource, Server, stepsOf, Viewer,
+} from '../line/lib.mjs';
+import { demux, gaps } from './lib/demuxers.mjs';
+
+const kPrograms = ['ffmpeg', 'hlsdemux', 'hlsdemux2'];
+const kPlaylists = { 'index.m3u8': ['video', 'audio'], 'v360/media.m3u8': ['video'] };
+const kToleranceSeconds = 0.002;
+const kFrameSeconds = 1 / 30;  // of mirror-source, which is longer than an AAC frame
+const kSeconds = 4;  // of media that each has to decode
+
+const secondsOf = (frames) => frames.reduce((sum, frame) => sum + frame.duration, 0);
+
+function start(t, server) {
+  return kPrograms.flatMap((program) =>
+    Object.entries(kPlaylists).map(([playlist, kinds]) => {
+      const url = `http://127.0.0.1:${server.httpPort}/live/cam/${playlist}`;
+      return { name: `${program} on ${playlist}`, kinds, program: demux(t, program, kinds, url) };
+    }),
+  );
+}
+
+// Until each of them has decoded `seconds` of each kind, counted from `since` (of their own time).
+async function untilDecoded(runs, seconds, since = () => -Infinity) {
+  for (const run of runs) {
+    const enough = () => {
+      if (run.program.child.result) throw new Error(`${run.name} ended by itself\n${words(run)}`);
+      const frames = run.program.frames();
+      return run.kinds.every((kind) => {
+        const wanted = frames.filter((each) => each.kind === kind && each.time > since(run, kind));
+        return secondsOf(wanted) >= seconds;
+      });
+    };
+    const why = `${run.name} decodes ${seconds} s`;
+    await eventually(why, enough, { seconds: 30 * patience, everyMs: 200 }).catch((error) => {
+      throw new Error(`${error.message}\n${words(run)}`);
+    });
+  }
+}
+
+const words = (run) => `${run.program.child.stdout.slice(-1500)}\n${run.program.child.stderr.slice(-3000)}`;
+
+const last = (run, kind) => run.program.frames().filter((each) => each.kind === kind).at(-1).time;
+
+test('demuxers that we did not write', { timeout: 180_000 * patience }, async (t) => {
+  const server = await Server.start(t);
+  const step = stepsOf(t, server);
+  const publish = () => publishWithSource(t, server, 'cam', ['--codec', 'h264', '--size', '640x360']);
+  let publisher = publish();
+  await server.untilLive('cam');
+  await new Viewer(t, server, 'cam').record('v360', (recording) => recording.seconds >= 1);
+
+  await step('a live stream', async (t) => {
+    const runs = start(t, server);
+    await untilDecoded(runs, kSeconds);
+    for (const run of runs) {
+      assert.deepEqual(run.program.complaints(), [], run.name);
+      for (const kind of run.kinds) {
+        const frames = run.program.frames().filter((each) => each.kind === kind);
+        assert.deepEqual(gaps(frames, kToleranceSeconds), [], `${run.name}: ${kind}`);
+      }
+    }
+  });
+
+  await step('the publisher returns', async (t) => {
+    const runs = start(t, server);
+    await untilDecoded(runs, 1);
+    await publisher.stop();
+    ({ child: publisher } = await publishUntilAccepted(server, 'cam', publish));
+    const left = new Map(runs.map((run) => [run, run.kinds.map((kind) => last(run, kind))]));
+    await untilDecoded(runs, kSeconds, (run, kind) => left.get(run)[run.kinds.indexOf(kind)]);
+    const first = new Map();  // what the first of them says of each kind
+    for (const run of runs) {
+      assert.deepEqual(run.program.complaints(), [], run.name);
+      for (const kind of run.kinds) {
+        const frames = run.program.frames().filter((each) => each.kind === kind);
+        const found = gaps(frames, kToleranceSeconds);
+        assert.equal(found.length, 1, `${run.name}: ${kind} ${JSON.stringify(found)}`);
+        const [gap] = found;
+        assert.ok(gap.by > 0, `${run.name}: ${kind} goes back by ${-gap.by} s`);
+        const same = first.get(kind) ?? gap;
+        first.set(kind, same);
+        const difference = Math.abs(gap.after - same.after) + Math.abs(gap.by - same.by);
+        assert.ok(difference < 2 * kToleranceSeconds, `${run.name}: ${kind} ${JSON.stringify([same, gap])}`);
+      }
+    }
+    const resumed = (kind) => first.get(kind).after + first.get(kind).by;
+    const apart = Math.abs(resumed('video') - resumed('audio'));
+    assert.ok(apart < kFrameSeconds, `sound and picture resume ${apart} s apart`);
+    t.diagnostic(`away for ${first.get('video').by.toFixed(3)} s of the timeline, in the eyes of all`);
+  });
+});
