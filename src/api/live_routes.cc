@@ -205,8 +205,10 @@ void LiveRoutes::media_playlist(const Target& target, const http::Request& reque
     } else if (view->playlists.empty()) {
       asker.refuse(waiting, 404, kCacheError, "the rendition ended before it began");
     } else {
+      // What ended may begin again: then the same directives have another answer.
+      const bool lasting = directed && !view->ended;
       asker.answer(waiting, answers_.playlist(form_of(view->playlists, question), asker.gzip,
-                                              directed ? Freshness::kDirected : Freshness::kLive));
+                                              lasting ? Freshness::kDirected : Freshness::kLive));
     }
     return true;
   };
