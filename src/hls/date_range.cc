@@ -54,10 +54,6 @@ std::string DateRanges::tags(MediaSequence since) const {
   return text;
 }
 
-bool DateRanges::any_before(MediaSequence since) const {
-  return std::ranges::any_of(entries_, [since](const Entry& e) { return e.changed < since; });
-}
-
 std::string DateRanges::removed(MediaSequence since) const {
   std::string ids;
   for (const Removal& removal : removals_) {

@@ -31,7 +31,6 @@ class DateRanges {
 
   // The tags, a line each, of those set at or after segment `since`.
   std::string tags(MediaSequence since) const;
-  bool any_before(MediaSequence since) const;
   // RECENTLY-REMOVED-DATERANGES: ids of those removed at or after `since`, separated by tabs.
   std::string removed(MediaSequence since) const;
   // Another number after each change.

@@ -69,9 +69,9 @@ PlaylistRenderer::Draft PlaylistRenderer::delta(const Contents& contents, const 
   const WindowView& view = contents.view;
   const MediaSequence from = first_not_skipped(settings_, view);
   std::string skip = fmt::format("#EXT-X-SKIP:SKIPPED-SEGMENTS={}", from - view.first_listed);
+  // Required even when there are none.
   if (skip_date_ranges) {
-    const std::string removed = contents.date_ranges.removed(from);
-    if (!removed.empty()) skip += fmt::format(",RECENTLY-REMOVED-DATERANGES=\"{}\"", removed);
+    skip += fmt::format(",RECENTLY-REMOVED-DATERANGES=\"{}\"", contents.date_ranges.removed(from));
   }
   Draft draft;
   draft.opening = fmt::format("{}{}{}\n{}", head_, sequence_tags(view), skip,
@@ -149,10 +149,7 @@ Playlists PlaylistRenderer::render(const Contents& contents, bool gzip) {
     made.delta = made.delta_date_ranges = made.full;
   } else {
     made.delta = finish(contents, delta(contents, tail, false), "d", gzip);
-    const bool same =
-        !contents.date_ranges.any_before(from) && contents.date_ranges.removed(from).empty();
-    made.delta_date_ranges =
-        same ? made.delta : finish(contents, delta(contents, tail, true), "e", gzip);
+    made.delta_date_ranges = finish(contents, delta(contents, tail, true), "e", gzip);
   }
   render_legacy(contents, gzip);
   made.legacy = legacy_;
