@@ -231,8 +231,9 @@ std::optional<Http1Response::Event> Http1Response::read_chunk_line(
     state_ = left_ == 0 ? State::kTrailer : State::kChunkData;
   } else if (line.empty()) {
     state_ = State::kFinished;
-  } else if ((trailer_bytes_ += line.size()) > kHeadBytesMax) {
-    return fail_with("the trailer is too long");
+  } else {
+    trailer_bytes_ += line.size();
+    if (trailer_bytes_ > kHeadBytesMax) return fail_with("the trailer is too long");
   }
   return std::nullopt;
 }

@@ -37,7 +37,7 @@ TEST(ProbePart, ReadsCaptureTimeAndPlaceOnTheTimeline) {
       bytes_of(kPrft +
                moof(full("tfhd", 0, 0x20028, number(1, 4) + number(1001, 4) + number(0, 4)),
                     full("tfdt", 1, 0, number(1ULL << 40, 8)),
-                    full("trun", 0, 0x205, number(3, 4) + number(0, 20))) +
+                    full("trun", 0, 0x205, number(3, 4) + std::string(20, '\0'))) +
                box("mdat", "media"));
   const auto facts = probe_part(part);
   ASSERT_TRUE(facts);

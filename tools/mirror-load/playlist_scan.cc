@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -69,7 +70,7 @@ Result<std::chrono::microseconds> seconds(std::string_view text) {
   if (error != std::errc() || end != text.data() + text.size() || !(value >= 0 && value < 86'400)) {
     return fail("EXT-X-PART: DURATION \"{}\" is no duration", text.substr(0, 40));
   }
-  return std::chrono::microseconds(static_cast<std::int64_t>(value * 1e6 + 0.5));
+  return std::chrono::microseconds(std::llround(value * 1e6));
 }
 
 class Scanner {

@@ -118,7 +118,7 @@ void Viewer::take_multivariant(std::string_view text) {
   auto target = uri ? resolve_reference(assignment_.url, document_, *uri)
                     : Result<std::string>(std::unexpected(uri.error()));
   if (!target || *target == document_) {
-    const std::string_view why = target ? "it names itself" : target.error().message;
+    const std::string why = target ? "it names itself" : target.error().message;
     note(Fault::kBadPlaylist, fmt::format("{}: {}", document_, why));
     return restart_later();
   }
@@ -220,7 +220,7 @@ bool Viewer::want_parts(const PlaylistScan& scan, std::span<const ListedPart> pa
     }
     auto target = resolve_reference(assignment_.url, document_, part.uri);
     if (!target || wanted_.size() == kNewPartsMax) {
-      const std::string_view why = target ? "too many parts wait" : target.error().message;
+      const std::string why = target ? "too many parts wait" : target.error().message;
       note(target ? Fault::kGap : Fault::kBadPlaylist, why);
       return false;
     }
