@@ -37,6 +37,9 @@ nghttp2_nv field(std::string_view name, std::string_view value,
           value.size(), flags};
 }
 
+// On the stack as long as there are no more than usual.
+using FieldList = fmt::basic_memory_buffer<nghttp2_nv, 24>;
+
 std::string_view text_of(const std::uint8_t* data, std::size_t size) {
   return {reinterpret_cast<const char*>(data), size};
 }
@@ -70,11 +73,11 @@ class Http2Codec::Stream final : public Exchange {
     }
     answer_ = Answer::kDone;
     prepared_ = std::move(answer);
-    codec_.fields_.clear();
+    FieldList fields;
     for (const auto& [name, value] : prepared_->http2_fields()) {
-      codec_.fields_.push_back(field(name, value, kLasting));
+      fields.push_back(field(name, value, kLasting));
     }
-    submit(prepared_->status(), extra);
+    submit(prepared_->status(), fields, extra);
     end_answer();
   }
 
@@ -142,8 +145,7 @@ class Http2Codec::Stream final : public Exchange {
   }
 
   void submit_head(int status, const Headers& headers, std::string_view length);
-  // Behind what stands in codec_.fields_: date and `headers`.
-  void submit(int status, std::span<const Header> headers);
+  void submit(int status, FieldList& fields, std::span<const Header> headers);
 
   // The body stays until the stream closes: nghttp2 may have a frame of it half sent.
   void break_off(std::uint32_t error) {
@@ -219,7 +221,9 @@ struct Http2Codec::Callbacks {
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
     auto& self = codec(user);
     const std::int32_t id = frame->hd.stream_id;
-    self.streams_[id] = std::make_unique<Stream>(self, id, self.carrier_.now());
+    auto stream = std::make_unique<Stream>(self, id, self.carrier_.now());
+    self.reading_ = stream.get();
+    self.streams_[id] = std::move(stream);
     return 0;
   }
 
@@ -229,9 +233,8 @@ struct Http2Codec::Callbacks {
     auto& self = codec(user);
     // Trailer fields (not HCAT_REQUEST) are checked by nghttp2 and dropped.
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
-    Stream* stream = self.find(frame->hd.stream_id);
-    if (stream != nullptr) {
-      add_field(self, *stream, text_of(name, name_size), text_of(value, value_size));
+    if (self.reading_ != nullptr) {
+      add_field(self, *self.reading_, text_of(name, name_size), text_of(value, value_size));
     }
     return 0;
   }
@@ -329,14 +332,14 @@ struct Http2Codec::Callbacks {
     auto& self = codec(user);
     // Out of the map first: the attachment's destructor may look around.
     const auto node = self.streams_.extract(id);
+    if (!node.empty() && node.mapped().get() == self.reading_) self.reading_ = nullptr;
     if (self.streams_.empty()) self.idle_since_ = self.carrier_.now();
     return 0;
   }
 
-  static ssize_t read_body(nghttp2_session*, std::int32_t id, std::uint8_t*, std::size_t size,
-                           std::uint32_t* flags, nghttp2_data_source*, void* user) {
-    Stream* stream = codec(user).find(id);
-    if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  static ssize_t read_body(nghttp2_session*, std::int32_t, std::uint8_t*, std::size_t size,
+                           std::uint32_t* flags, nghttp2_data_source* source, void*) {
+    const auto* stream = static_cast<const Stream*>(source->ptr);
     const std::size_t n = std::min(size, stream->body_size_);
     const bool last = stream->answer_ == Stream::Answer::kDone && n == stream->body_size_;
     if (n == 0 && !last) return NGHTTP2_ERR_DEFERRED;
@@ -345,11 +348,10 @@ struct Http2Codec::Callbacks {
     return static_cast<ssize_t>(n);
   }
 
-  static int send_data(nghttp2_session*, nghttp2_frame* frame, const std::uint8_t* head,
-                       std::size_t size, nghttp2_data_source*, void* user) {
+  static int send_data(nghttp2_session*, nghttp2_frame*, const std::uint8_t* head, std::size_t size,
+                       nghttp2_data_source* source, void* user) {
     auto& self = codec(user);
-    Stream* stream = self.find(frame->hd.stream_id);
-    if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    auto* stream = static_cast<Stream*>(source->ptr);
     // nghttp2 would go on until the peer's window is full; it asks again.
     if (self.output_.size() >= kPumpTarget) return NGHTTP2_ERR_WOULDBLOCK;
     self.output_.copy(std::span(head, 9));  // padding is never asked for
@@ -360,15 +362,15 @@ struct Http2Codec::Callbacks {
 
 void Http2Codec::Stream::submit_head(int status, const Headers& headers, std::string_view length) {
   const std::string code = fmt::format("{}", status);
-  codec_.fields_.clear();
-  codec_.fields_.push_back(field(":status", code));
-  if (!length.empty()) codec_.fields_.push_back(field("content-length", length));
-  submit(status, headers);
+  FieldList fields;
+  fields.push_back(field(":status", code));
+  if (!length.empty()) fields.push_back(field("content-length", length));
+  submit(status, fields, headers);
 }
 
-void Http2Codec::Stream::submit(int status, std::span<const Header> headers) {
+// `fields`, then the date and `headers`.
+void Http2Codec::Stream::submit(int status, FieldList& fields, std::span<const Header> headers) {
   codec_.carrier_.answered(Version::kHttp2, status);
-  auto& fields = codec_.fields_;
   fields.push_back(field("date", codec_.carrier_.date()));
   for (const Header& header : headers) {
     if (!is_token(header.name) || !is_field_value(header.value)) continue;
@@ -376,6 +378,7 @@ void Http2Codec::Stream::submit(int status, std::span<const Header> headers) {
     fields.push_back(field(header.name, header.value));
   }
   nghttp2_data_provider provider{};
+  provider.source.ptr = this;  // nghttp2 lets go of it when it closes the stream
   provider.read_callback = &Callbacks::read_body;
   const bool body = answer_ == Answer::kGrowing || body_size_ > 0;
   // Fails for want of memory only; then the stream cannot be answered, nor another one.

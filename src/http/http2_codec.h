@@ -61,8 +61,8 @@ class Http2Codec final : public Codec {
   SessionPointer session_;
   std::vector<std::unique_ptr<Exchange::Attachment>> finished_attachments_;
   std::vector<std::int32_t> writable_;  // streams whose writers are to be told
-  // Scratch, and what requests that are done with leave for the next one.
-  std::vector<nghttp2_nv> fields_;
+  Stream* reading_ = nullptr;           // whose header block comes in: nothing else may meanwhile
+  // What requests that are done with leave for the next one.
   Request spare_request_;
   HeaderStore header_store_;
   std::size_t growing_cost_ = 0;  // of all bodies that grow, not yet handed to nghttp2
