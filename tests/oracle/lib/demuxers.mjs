@@ -73,14 +73,14 @@ export function demux(t, name, kinds, url) {
   return program;
 }
 
-// [{after, by}]: where the frames of one kind do not follow each other; `by` seconds are missing
+// [{from, to, by}]: where the frames of one kind do not follow each other; `by` seconds are missing
 // (below 0: told twice). `tolerance` is what timestamps printed by a program may be rounded by.
 export function gaps(frames, tolerance) {
   const found = [];
   for (let i = 1; i < frames.length; ++i) {
-    const expected = frames[i - 1].time + frames[i - 1].duration;
-    const by = frames[i].time - expected;
-    if (!(Math.abs(by) <= tolerance)) found.push({ after: frames[i - 1].time, by });
+    const from = frames[i - 1].time + frames[i - 1].duration;
+    const to = frames[i].time;
+    if (!(Math.abs(to - from) <= tolerance)) found.push({ from, to, by: to - from });
   }
   return found;
 }
