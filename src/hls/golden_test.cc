@@ -11,7 +11,7 @@ namespace {
 // One video and one audio rendition, as a stream has them.
 class Scenario {
  public:
-  explicit Scenario(media::FrameRate rate, std::string language = "deu")
+  explicit Scenario(media::FrameRate rate, const std::string& language = "deu")
       : video_(feed_video(rate), 1'600), audio_(feed_audio(language), 170) {
     auto made = Presentation::create(
         {.epoch = "e1"}, {{"v360", feed_video(rate)}, {"audio", feed_audio(language)}}, wake_);

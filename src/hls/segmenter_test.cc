@@ -245,6 +245,7 @@ TEST_F(SegmenterTest, ReadersOnOtherThreads) {
   std::atomic<bool> done{false};
   std::vector<std::jthread> readers;
   std::atomic<int> faults{0};
+  readers.reserve(2);
   for (int i = 0; i < 2; ++i) {
     readers.emplace_back([&] {
       PartPosition last;

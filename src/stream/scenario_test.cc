@@ -165,8 +165,9 @@ TEST(ScenarioTest, OnePictureJumps) {
   Feed feed = three_seconds(0ms, {});
   int pictures = 0;
   for (auto& unit : feed) {
-    if (unit.track == kVideoId && ++pictures == 50)
-      unit.pts += kSecond * 3'600, unit.dts = unit.pts;
+    if (unit.track != kVideoId) continue;
+    ++pictures;
+    if (pictures == 50) unit.pts = unit.dts = unit.pts + kSecond * 3'600;
   }
   Scenario scenario;
   scenario.begin().push(feed);
@@ -185,7 +186,9 @@ TEST(ScenarioTest, HoleInThePictures) {
   Feed feed = three_seconds(0ms, {});
   int pictures = 0;
   std::erase_if(feed, [&](const auto& unit) {
-    return unit.track == kVideoId && ++pictures > 30 && pictures <= 55;
+    if (unit.track != kVideoId) return false;
+    ++pictures;
+    return pictures > 30 && pictures <= 55;
   });
   Scenario scenario;
   scenario.begin().push(feed);
