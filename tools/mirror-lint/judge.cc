@@ -70,6 +70,23 @@ std::shared_ptr<const Playlist> Judge::merged(const Rendition& rendition, const 
   return std::make_shared<const Playlist>(std::move(*playlist));
 }
 
+// Two versions that end at the same part say the same, whichever of them came as a delta. False
+// when the newer one must not take the older one's place.
+bool Judge::judge_same_end(const Playlist& before, const Playlist& after, bool as_delta,
+                           const Scribe& scribe) {
+  const std::string what = first_difference(before, after);
+  if (what.empty()) return true;
+  if (before.ended()) {
+    scribe("endlist-then-changed"_rule, what, quote(before, {before.end_line}));
+  } else if (as_delta || before.merged) {
+    scribe("delta-merge"_rule, what);
+    return !as_delta;
+  } else {
+    return judge_reload(before, after, scribe);
+  }
+  return true;
+}
+
 void Judge::take_media_playlist(Rendition& rendition, const Exchange& exchange,
                                 const Scribe& scribe) {
   judge_media_playlist(*exchange.playlist, scribe);
@@ -78,26 +95,15 @@ void Judge::take_media_playlist(Rendition& rendition, const Exchange& exchange,
   // What was asked for before the newest answer came may be older than that.
   const bool in_order = !rendition.full_asked || exchange.started >= *rendition.full_asked;
   const bool newer = !rendition.full || next_position(*playlist) > next_position(*rendition.full);
-  const bool same_end =
-      rendition.full && next_position(*playlist) == next_position(*rendition.full);
-  if (same_end && rendition.full->ended() == playlist->ended()) {
-    // One of both came as a delta: they are two ways of saying one thing.
-    const bool delta = exchange.playlist->skip.has_value();
-    const std::string what = first_difference(*rendition.full, *playlist);
-    if (!what.empty() && (delta || exchange.asked.skip == SkipDirective::kNone)) {
-      const int line = exchange.playlist->skip ? exchange.playlist->skip->line : 0;
-      if (rendition.full->ended()) {
-        scribe("endlist-then-changed"_rule, what,
-               quote(*rendition.full, {rendition.full->end_line}));
-      } else if (delta || rendition.full->merged) {
-        scribe("delta-merge"_rule, what, quote(*exchange.playlist, {line}));
-      } else {
-        judge_reload(*rendition.full, *playlist, scribe);
-      }
-    }
+  const bool same_end = rendition.full &&
+                        next_position(*playlist) == next_position(*rendition.full) &&
+                        rendition.full->ended() == playlist->ended();
+  if (same_end) {
+    if (!judge_same_end(*rendition.full, *playlist, exchange.playlist->skip.has_value(), scribe))
+      return;
   } else if (rendition.full && (newer || (in_order && exchange.purpose != Purpose::kPlain))) {
     // Without directives a cache may answer, with what was true half a Target Duration ago.
-    judge_reload(*rendition.full, *playlist, scribe);
+    if (!judge_reload(*rendition.full, *playlist, scribe)) return;
   }
   const bool fresh = exchange.purpose == Purpose::kReload;
   if (fresh) judge_reports(rendition, exchange, scribe);
@@ -118,8 +124,11 @@ void Judge::judge_pace(Rendition& rendition, const Playlist& playlist, const Exc
   const bool has_new_segment = rendition.full && next.msn > before.msn;
   const bool has_new_part = rendition.full && next > before;
   const Seconds target = playlist.target_duration.value_or(Seconds(1));
-  const Segment* first_new = playlist.find(before.part == 0 ? before.msn : before.msn + 1);
-  const bool interrupted = first_new != nullptr && first_new->discontinuity;
+  bool interrupted = false;
+  for (auto it = playlist.segments.rbegin();
+       it != playlist.segments.rend() && it->msn >= before.msn; ++it) {
+    interrupted = interrupted || it->discontinuity;
+  }
   if (has_new_segment && rendition.segment_at) {
     const Seconds gap = exchange.finished - *rendition.segment_at;
     if (gap > 1.5 * target + kSlack) {

@@ -63,6 +63,8 @@ class Judge {
   void take_media_playlist(Rendition& rendition, const Exchange& exchange, const Scribe& scribe);
   std::shared_ptr<const Playlist> merged(const Rendition& rendition, const Exchange& exchange,
                                          const Scribe& scribe) const;
+  static bool judge_same_end(const Playlist& before, const Playlist& after, bool as_delta,
+                             const Scribe& scribe);
   void judge_pace(Rendition& rendition, const Playlist& playlist, const Exchange& exchange,
                   const Scribe& scribe);
   void judge_uris(Rendition& rendition, const Playlist& playlist, const Scribe& scribe);

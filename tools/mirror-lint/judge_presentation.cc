@@ -114,10 +114,12 @@ Measured Judge::measure(const Described& variant) const {
   for (const std::string_view type : {"AUDIO", "VIDEO"}) {
     double peak = 0;
     double average = 0;
+    bool found = !variant.attributes.has(type);
     for (const Described& rendition : multivariant_->renditions) {
       const bool member = rendition.attributes.text("TYPE") == type &&
                           variant.attributes.has(type) &&
                           rendition.attributes.text("GROUP-ID") == variant.attributes.text(type);
+      found = found || member;
       if (!member || rendition.uri.empty()) continue;
       const Rendition* each = find_url(resolve(multivariant_url_, rendition.uri));
       if (each == nullptr || each->media.init() == nullptr) {
@@ -129,6 +131,7 @@ Measured Judge::measure(const Described& variant) const {
       peak = std::max(peak, each->media.peak_bps(target));
       average = std::max(average, each->media.average_bps());
     }
+    measured.complete = measured.complete && found;
     measured.peak_bps += peak;
     measured.average_bps += average;
   }

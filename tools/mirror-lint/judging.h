@@ -35,7 +35,8 @@ void judge_dateranges(const Playlist& playlist, const Scribe& scribe);
 void judge_multivariant_playlist(const Playlist& playlist, const Scribe& scribe);
 
 // ---- One version after another; `before` complete (merged, if it came as a delta) ---------------
-void judge_reload(const Playlist& before, const Playlist& after, const Scribe& scribe);
+// False when the numbers at the top are wrong, so that nothing can be said by them.
+bool judge_reload(const Playlist& before, const Playlist& after, const Scribe& scribe);
 // `after` as it came; `before` is what the client has.
 void judge_delta(const Playlist& before, const Exchange& exchange, const Scribe& scribe);
 

@@ -77,12 +77,14 @@ bool judge_media_sequence(const Playlist& before, const Playlist& after, const S
 
 void judge_common_segments(const Playlist& before, const Playlist& after, const Scribe& scribe) {
   bool discontinuities_told = false;
+  // Where one came as a delta and the other as a whole, it is the delta that tells another story.
+  const bool delta = before.merged != after.merged;
   for (const Segment& later : after.segments) {
     const Segment* earlier = before.find(later.msn);
     if (earlier == nullptr) continue;
     if (later.discontinuity_sequence != earlier->discontinuity_sequence && !discontinuities_told) {
       discontinuities_told = true;
-      scribe("discontinuity-sequence"_rule,
+      scribe(delta ? "delta-merge"_rule : "discontinuity-sequence"_rule,
              fmt::format("segment {} had number {} and has {} now", later.msn,
                          earlier->discontinuity_sequence, later.discontinuity_sequence),
              both(before, before.discontinuity_sequence_line, after,
@@ -94,7 +96,8 @@ void judge_common_segments(const Playlist& before, const Playlist& after, const 
     }
     // A DISCONTINUITY that went wrong is told by its number already.
     if (what.empty() || (discontinuities_told && what == "EXT-X-DISCONTINUITY")) continue;
-    scribe("segment-changed"_rule, fmt::format("segment {}: {}", later.msn, what),
+    scribe(delta ? "delta-merge"_rule : "segment-changed"_rule,
+           fmt::format("segment {}: {}", later.msn, what),
            both(before, std::max(earlier->line, earlier->date_line), after,
                 std::max(later.line, later.date_line)));
   }
@@ -135,23 +138,24 @@ void judge_daterange_changes(const Playlist& before, const Playlist& after, cons
 
 }  // namespace
 
-void judge_reload(const Playlist& before, const Playlist& after, const Scribe& scribe) {
+bool judge_reload(const Playlist& before, const Playlist& after, const Scribe& scribe) {
   judge_header(before, after, scribe);
   if (before.ended()) {
     const std::string what =
         after.ended() ? first_difference(before, after) : "EXT-X-ENDLIST is gone";
     if (!what.empty()) scribe("endlist-then-changed"_rule, what, quote(before, {before.end_line}));
-    return;
+    return true;
   }
-  if (judge_media_sequence(before, after, scribe)) return;
+  if (judge_media_sequence(before, after, scribe)) return false;
   if (next_position(after) < next_position(before)) {
     scribe("playlist-went-back"_rule, fmt::format("from {} to {}", to_string(next_position(before)),
                                                   to_string(next_position(after))));
-    return;
+    return true;
   }
   judge_common_segments(before, after, scribe);
   judge_removal(before, after, scribe);
   judge_daterange_changes(before, after, scribe);
+  return true;
 }
 
 void judge_delta(const Playlist& before, const Exchange& exchange, const Scribe& scribe) {
