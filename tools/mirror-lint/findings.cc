@@ -1,7 +1,5 @@
 #include "findings.h"
 
-#include <algorithm>
-
 namespace mirror::lint {
 
 void Findings::add(RuleName rule, std::string_view rendition, Seconds at, std::string what,
@@ -21,8 +19,12 @@ void Findings::add(RuleName rule, std::string_view rendition, Seconds at, std::s
 
 std::vector<Finding> Findings::sorted() const {
   std::vector<Finding> all;
-  for (const auto& [key, finding] : findings_) all.push_back(finding);
-  std::ranges::stable_sort(all, {}, [](const Finding& finding) { return finding.rule->severity; });
+  all.reserve(findings_.size());
+  for (const Severity severity : {kError, kWarning, kNote}) {
+    for (const auto& [key, finding] : findings_) {
+      if (finding.rule->severity == severity) all.push_back(finding);
+    }
+  }
   return all;
 }
 

@@ -129,27 +129,47 @@ void Judge::judge_pace(Rendition& rendition, const Playlist& playlist, const Exc
        it != playlist.segments.rend() && it->msn >= before.msn; ++it) {
     interrupted = interrupted || it->discontinuity;
   }
+  const auto tell = [&](const RuleName& rule, std::string what) {
+    if (interrupted) return scribe("source-interrupted"_rule, std::move(what));
+    // Of a source that went away the last segment is closed late, and a discontinuity follows it.
+    const std::uint64_t newest = next.part > 0 || next.msn == 0 ? next.msn : next.msn - 1;
+    constexpr std::size_t kLateMax = 64;
+    if (rendition.late.size() < kLateMax)
+      rendition.late.push_back({rule, scribe.at, std::move(what), newest});
+  };
   if (has_new_segment && rendition.segment_at) {
     const Seconds gap = exchange.finished - *rendition.segment_at;
     if (gap > 1.5 * target + kSlack) {
-      const std::string what = fmt::format("{:.3f} s without a new segment", gap.count());
-      scribe(interrupted ? "source-interrupted"_rule : "update-late"_rule, what);
+      tell("update-late"_rule, fmt::format("{:.3f} s without a new segment", gap.count()));
     }
   }
   const bool waited =
       exchange.purpose == Purpose::kReload && rendition.part_at && playlist.part_target;
-  if (has_new_part && waited && !interrupted && !playlist.ended()) {
+  if (has_new_part && waited && !playlist.ended()) {
     const Seconds gap = exchange.finished - *rendition.part_at;
     if (gap > *playlist.part_target + target) {
-      scribe("part-late"_rule, fmt::format("{:.3f} s without a new part", gap.count()));
+      tell("part-late"_rule, fmt::format("{:.3f} s without a new part", gap.count()));
     }
   }
+  settle_late(rendition, playlist, false);
   if (has_new_segment || !rendition.segment_at) rendition.segment_at = exchange.finished;
   if (has_new_part || !rendition.part_at) {
     rendition.part_at = exchange.finished;
     constexpr std::size_t kReachedMax = 256;
     rendition.reached.emplace_back(exchange.finished, next);
     if (rendition.reached.size() > kReachedMax) rendition.reached.pop_front();
+  }
+}
+
+void Judge::settle_late(Rendition& rendition, const Playlist& playlist, bool all) {
+  while (!rendition.late.empty()) {
+    const Late late = rendition.late.front();
+    const Segment* following = playlist.find(late.msn + 1);
+    if (following == nullptr && !all && !playlist.ended()) return;
+    const bool interrupted = following != nullptr && following->discontinuity;
+    scribe_for(rendition.name, late.at)(interrupted ? "source-interrupted"_rule : late.rule,
+                                        late.what);
+    rendition.late.pop_front();
   }
 }
 
@@ -184,6 +204,7 @@ void Judge::finish(Seconds now) {
   for (const auto& [name, rendition] : renditions_) {
     const Scribe scribe = scribe_for(name, now);
     rendition->hints.finish(scribe);
+    if (rendition->full) settle_late(*rendition, *rendition->full, true);
     if (!rendition->full || rendition->full->ended() || !rendition->segment_at) continue;
     const Seconds gap = now - *rendition->segment_at;
     if (gap > 1.5 * rendition->full->target_duration.value_or(Seconds(1)) + kSlack) {

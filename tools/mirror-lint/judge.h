@@ -32,6 +32,13 @@ class Judge {
   void finish(Seconds now);
 
  private:
+  // Something that came late, until it is known whether a discontinuity explains it.
+  struct Late {
+    RuleName rule;
+    Seconds at;
+    std::string what;
+    std::uint64_t msn;  // of the segment that came, or that the part is of
+  };
   struct Rendition {
     Rendition(std::string name_, const std::string& url_)
         : name(std::move(name_)), url(url_), hints(url_), media(url_) {}
@@ -42,6 +49,7 @@ class Judge {
     std::optional<Seconds> segment_at;     // when the newest complete segment was first seen
     std::optional<Seconds> part_at;
     std::deque<std::pair<Seconds, Position>> reached;  // the newest parts, and when they were seen
+    std::deque<Late> late;
     std::map<std::string, Position> uris;
     HintLedger hints;
     MediaLedger media;
@@ -67,6 +75,7 @@ class Judge {
                              const Scribe& scribe);
   void judge_pace(Rendition& rendition, const Playlist& playlist, const Exchange& exchange,
                   const Scribe& scribe);
+  void settle_late(Rendition& rendition, const Playlist& playlist, bool all);
   void judge_uris(Rendition& rendition, const Playlist& playlist, const Scribe& scribe);
   void judge_reports(Rendition& rendition, const Exchange& exchange, const Scribe& scribe);
   void judge_report(const Rendition& about, const Report& report, const Exchange& exchange,

@@ -167,6 +167,23 @@ TEST(Judge, AStreamThatGoesOnBehindADiscontinuityWasInterrupted) {
   EXPECT_THAT(run.judge(), UnorderedElementsAre("source-interrupted"));
 }
 
+TEST(Judge, TheLastSegmentBeforeAnInterruptionMayBeClosedLate) {
+  ScriptedRun run;
+  run.parts = 40;
+  run.discontinuity_at = 5;
+  double late = 0;
+  run.also = [&](int next) {
+    if (next == 24) late = 3;
+  };
+  run.tamper = [&](Exchange& exchange) {
+    exchange.started += Seconds(late);
+    exchange.first_byte += Seconds(late);
+    exchange.finished += Seconds(late);
+    return true;
+  };
+  EXPECT_THAT(run.judge(), UnorderedElementsAre("source-interrupted"));
+}
+
 TEST(Judge, AUriIsUsedTwice) {
   ScriptedRun run;
   run.text = [](const std::string& rendition, int, std::string text) {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <string>
@@ -18,7 +19,7 @@ constexpr int kClean = 0;
 constexpr int kViolated = 1;
 constexpr int kCouldNotRun = 2;
 
-volatile bool stop = false;
+std::atomic<bool> stop{false};
 extern "C" void on_signal(int) { stop = true; }
 
 struct Options {

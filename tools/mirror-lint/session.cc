@@ -84,7 +84,7 @@ bool Session::finished() const {
   return std::ranges::all_of(followers_, [](const auto& follower) { return follower->finished(); });
 }
 
-Status Session::run(Seconds end, const volatile bool& stop) {
+Status Session::run(Seconds end, const std::atomic<bool>& stop) {
   std::optional<Exchange> first;
   Exchange exchange;
   exchange.purpose = Purpose::kMultivariant;

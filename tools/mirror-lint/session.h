@@ -1,6 +1,7 @@
 // One run: finds the renditions, follows each of them, and hands every exchange to the judge.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -25,7 +26,7 @@ class Session {
   Session(std::string url, CurlFetcher& fetcher, Judge& judge);
 
   // Until `end`, the end of every playlist, or `stop`. An error when there is no playlist at all.
-  Status run(Seconds end, const volatile bool& stop);
+  Status run(Seconds end, const std::atomic<bool>& stop);
 
   const std::vector<Rendition>& renditions() const { return renditions_; }
   // How many exchanges of each kind there were.
