@@ -144,12 +144,32 @@ test('nginx in front of Mirror', { timeout: 180_000 * patience }, async (t) => {
     assert.equal((await crowd.get('/metrics')).status, 404);
   });
 
+  await step('while the publisher is away, a crowd is told so by one request', async (t) => {
+    await publisher.stop('SIGTERM');
+    await server.untilStream('cam', 'has lost its publisher', ({ state }) => state !== 'live');
+    // What was in the line has been published when a request runs into its time-out.
+    const { playlist } = await viewer.record('v360', (recording) => recording.timeOuts > 0);
+    const { msn, part } = nextPosition(playlist);
+    const target = `${playlistUrl}?_HLS_msn=${msn}&_HLS_part=${part}`;
+    let answers;
+    const requests = await requestsAtOrigin(server, async () => {
+      const each = Array.from({ length: 200 }, (_, n) => crowd.get(target, { viewer: n }));
+      answers = await Promise.all(each);
+    });
+    for (const { status, headers } of answers) {
+      assert.equal(status, 503);
+      assert.ok(headers['retry-after'], 'it may be asked again');
+    }
+    // One, if the machine lets them all look within the second for which the answer is kept.
+    t.diagnostic(`${requests} requests at the origin for ${answers.length}`);
+    assert.ok(requests < answers.length / 10, `${requests} requests`);
+  });
+
   await step('a new run of Mirror is not answered with the old one', async (t) => {
     const before = await viewer.playlist('v360');
-    const { msn, part } = nextPosition(before);
-    const old = await crowd.get(`${playlistUrl}?_HLS_msn=${msn}&_HLS_part=${part}`);
+    const { msn } = nextPosition(before);
+    const old = await crowd.get(`${playlistUrl}?_HLS_msn=${msn - 1}`);
     assert.equal(old.status, 200);
-    await publisher.stop();
     await server.stop();
 
     const again = await startLive(t, {
