@@ -110,9 +110,9 @@ export class Server {
   // The same without waiting: for servers that are not meant to start.
   static async launch(t, env = {}) {
     const server = new Server();
-    server.httpPort = await freeTcpPort();
-    server.httpsPort = await freeTcpPort();
-    server.srtPort = await freeUdpPort();
+    server.httpPort = Number(env.MIRROR_HTTP_PORT ?? (await freeTcpPort()));
+    server.httpsPort = Number(env.MIRROR_HTTPS_PORT ?? (await freeTcpPort()));
+    server.srtPort = Number(env.MIRROR_SRT_PORT ?? (await freeUdpPort()));
     server.stateDir = temporaryFolder(t);
     const settings = {
       MIRROR_SRT_PORT: String(server.srtPort),
