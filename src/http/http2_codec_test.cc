@@ -68,6 +68,7 @@ class Client {
         {":method", method}, {":path", path}, {":scheme", "https"}, {":authority", "h"}};
     for (const Header& header : extra) fields.emplace_back(header.name, header.value);
     std::vector<nghttp2_nv> list;
+    list.reserve(fields.size());
     for (auto& [name, value] : fields) {
       list.push_back({reinterpret_cast<std::uint8_t*>(name.data()),
                       reinterpret_cast<std::uint8_t*>(value.data()), name.size(), value.size(), 0});
@@ -136,6 +137,7 @@ class Http2 : public testing::Test {
 
 TEST_F(Http2, AnswersManyStreams) {
   std::vector<std::int32_t> ids;
+  ids.reserve(50);
   for (int i = 0; i < 50; ++i) ids.push_back(client.request("GET", "/a" + std::to_string(i)));
   exchange();
   for (int i = 0; i < 50; ++i) {
@@ -184,6 +186,7 @@ std::shared_ptr<const Prepared> prepared(const std::string& body) {
 TEST_F(Http2, APreparedAnswerForManyStreams) {
   const auto answer = prepared(std::string(3000, 'p'));
   std::vector<std::int32_t> ids;
+  ids.reserve(20);
   for (int i = 0; i < 20; ++i) ids.push_back(client.request("GET", "/later"));
   const auto head = client.request("HEAD", "/later");
   exchange();
