@@ -100,7 +100,7 @@ std::string segment_difference(const Segment& a, const Segment& b) {
   return parts_difference(a, b);
 }
 
-std::string first_difference(const Playlist& a, const Playlist& b) {
+std::string first_difference(const Playlist& a, const Playlist& b, DateRanges dateranges) {
   if (a.target_duration != b.target_duration) return "EXT-X-TARGETDURATION";
   if (a.part_target != b.part_target) return "PART-TARGET";
   if (a.media_sequence != b.media_sequence) return "EXT-X-MEDIA-SEQUENCE";
@@ -119,7 +119,7 @@ std::string first_difference(const Playlist& a, const Playlist& b) {
                          a.segments[i].parts.size(), b.segments[i].parts.size());
     }
   }
-  return dateranges_difference(a, b);
+  return dateranges == DateRanges::kLeaveOut ? std::string{} : dateranges_difference(a, b);
 }
 
 }  // namespace mirror::lint

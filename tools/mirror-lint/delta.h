@@ -17,7 +17,9 @@ Result<Playlist> merge_delta(const Playlist& before, const Playlist& delta);
 // In words, the first thing that two versions of one playlist say differently about segments,
 // parts, date ranges and header; empty when they say the same. Hints and reports, which may change
 // without a new part, are left out.
-std::string first_difference(const Playlist& a, const Playlist& b);
+enum class DateRanges { kCompare, kLeaveOut };
+std::string first_difference(const Playlist& a, const Playlist& b,
+                             DateRanges dateranges = DateRanges::kCompare);
 
 // What a segment says that may not change while it is listed; empty when it is the same in both.
 // `b` may have more parts, or be complete where `a` is open; old parts may be gone from either.

@@ -128,9 +128,7 @@ void Follower::take_playlist(const Exchange& exchange, bool main) {
     ended_ = ended_ || playlist.ended();
   }
   if (!main || ended_) return;
-  const bool can_wait =
-      latest_ && latest_->server_control && latest_->server_control->can_block_reload;
-  if (exchange.playlist && can_wait) {
+  if (exchange.playlist && can_wait()) {
     reload();
   } else {
     // A server that gave up waiting is asked again; any other one is given time, or is polled.
@@ -139,10 +137,12 @@ void Follower::take_playlist(const Exchange& exchange, bool main) {
   }
 }
 
+bool Follower::can_wait() const {
+  return latest_ && latest_->server_control && latest_->server_control->can_block_reload;
+}
+
 void Follower::go_on() {
-  const bool can_wait =
-      latest_ && latest_->server_control && latest_->server_control->can_block_reload;
-  if (can_wait) return reload();
+  if (can_wait()) return reload();
   ask_playlist(Purpose::kPlain, {}, true);
 }
 

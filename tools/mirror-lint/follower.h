@@ -54,6 +54,7 @@ class Follower {
   Seconds target_duration() const;
 
   void take_playlist(const Exchange& exchange, bool main);
+  bool can_wait() const;  // the server takes blocking requests
   void go_on();
   void reload();
   void probe();

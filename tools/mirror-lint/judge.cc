@@ -72,15 +72,17 @@ std::shared_ptr<const Playlist> Judge::merged(const Rendition& rendition, const 
 
 // Two versions that end at the same part say the same, whichever of them came as a delta. False
 // when the newer one must not take the older one's place.
-bool Judge::judge_same_end(const Playlist& before, const Playlist& after, bool as_delta,
+bool Judge::judge_same_end(const Playlist& before, const Playlist& after, SameEnd how,
                            const Scribe& scribe) {
-  const std::string what = first_difference(before, after);
+  // A date range may come or go without a new part.
+  const std::string what =
+      first_difference(before, after, how.at_once ? DateRanges::kCompare : DateRanges::kLeaveOut);
   if (what.empty()) return true;
   if (before.ended()) {
     scribe("endlist-then-changed"_rule, what, quote(before, {before.end_line}));
-  } else if (as_delta || before.merged) {
+  } else if (how.as_delta || before.merged) {
     scribe("delta-merge"_rule, what);
-    return !as_delta;
+    return !how.as_delta;
   } else {
     return judge_reload(before, after, scribe);
   }
@@ -93,14 +95,14 @@ void Judge::take_media_playlist(Rendition& rendition, const Exchange& exchange,
   const auto playlist = merged(rendition, exchange, scribe);
   if (!playlist) return;
   // What was asked for before the newest answer came may be older than that.
-  const bool in_order = !rendition.full_asked || exchange.started >= *rendition.full_asked;
+  const bool in_order = !rendition.full_at || exchange.started >= *rendition.full_at;
   const bool newer = !rendition.full || next_position(*playlist) > next_position(*rendition.full);
   const bool same_end = rendition.full &&
                         next_position(*playlist) == next_position(*rendition.full) &&
                         rendition.full->ended() == playlist->ended();
   if (same_end) {
-    if (!judge_same_end(*rendition.full, *playlist, exchange.playlist->skip.has_value(), scribe))
-      return;
+    const SameEnd how{.as_delta = exchange.playlist->skip.has_value(), .at_once = !in_order};
+    if (!judge_same_end(*rendition.full, *playlist, how, scribe)) return;
   } else if (rendition.full && (newer || (in_order && exchange.purpose != Purpose::kPlain))) {
     // Without directives a cache may answer, with what was true half a Target Duration ago.
     if (!judge_reload(*rendition.full, *playlist, scribe)) return;
@@ -112,7 +114,7 @@ void Judge::take_media_playlist(Rendition& rendition, const Exchange& exchange,
   judge_pace(rendition, *playlist, exchange, scribe);
   judge_uris(rendition, *playlist, scribe);
   rendition.full = playlist;
-  rendition.full_asked = exchange.finished;
+  rendition.full_at = exchange.finished;
   rendition.media.take_playlist(playlist, scribe);
 }
 

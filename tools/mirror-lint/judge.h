@@ -45,7 +45,7 @@ class Judge {
     std::string name;
     std::string url;
     std::shared_ptr<const Playlist> full;  // merged, if it came as a delta
-    std::optional<Seconds> full_asked;     // when the request for it began
+    std::optional<Seconds> full_at;        // when the answer was there
     std::optional<Seconds> segment_at;     // when the newest complete segment was first seen
     std::optional<Seconds> part_at;
     std::deque<std::pair<Seconds, Position>> reached;  // the newest parts, and when they were seen
@@ -71,7 +71,11 @@ class Judge {
   void take_media_playlist(Rendition& rendition, const Exchange& exchange, const Scribe& scribe);
   std::shared_ptr<const Playlist> merged(const Rendition& rendition, const Exchange& exchange,
                                          const Scribe& scribe) const;
-  static bool judge_same_end(const Playlist& before, const Playlist& after, bool as_delta,
+  struct SameEnd {
+    bool as_delta;  // the later one came as a delta
+    bool at_once;   // it was asked for before the earlier one was there
+  };
+  static bool judge_same_end(const Playlist& before, const Playlist& after, SameEnd how,
                              const Scribe& scribe);
   void judge_pace(Rendition& rendition, const Playlist& playlist, const Exchange& exchange,
                   const Scribe& scribe);

@@ -210,6 +210,33 @@ TEST(Judge, ADeltaThatDoesNotMerge) {
   EXPECT_THAT(run.judge(), UnorderedElementsAre("delta-merge"));
 }
 
+TEST(Judge, ADateRangeMayComeWithoutANewPart) {
+  ScriptedRun run;
+  run.parts = 90;
+  run.also = [&](int next) {
+    if (next != 85) return;
+    run.date_ranges = true;
+    Exchange plain = run.playlist_exchange("v", Purpose::kPlain, next);
+    plain.started = plain.finished;
+    run.give(plain);
+  };
+  EXPECT_THAT(run.judge(), IsEmpty());
+}
+
+TEST(Judge, ADeltaLosesADateRange) {
+  ScriptedRun run;
+  run.parts = 90;
+  run.date_ranges = true;
+  run.tamper = [](Exchange& exchange) {
+    if (exchange.asked.skip == SkipDirective::kYes && exchange.rendition == "v") {
+      const std::size_t at = exchange.body.find("#EXT-X-DATERANGE");
+      exchange.body.erase(at, exchange.body.find('\n', at) + 1 - at);
+    }
+    return true;
+  };
+  EXPECT_THAT(run.judge(), UnorderedElementsAre("delta-merge"));
+}
+
 TEST(Judge, ADeltaLosesADiscontinuity) {
   ScriptedRun run;
   run.parts = 90;

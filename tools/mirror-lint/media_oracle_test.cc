@@ -78,7 +78,9 @@ class Oracle : public testing::Test {
       all_said = all_said && packet.contains("duration");
       duration += packet.value("duration", std::uint64_t{0});
     }
-    if (all_said) EXPECT_EQ(samples.duration, duration);
+    if (all_said) {
+      EXPECT_EQ(samples.duration, duration);
+    }
     EXPECT_EQ(samples.first_is_sync, packets[0].at("flags").get<std::string>().starts_with('K'));
     EXPECT_NE(samples.sync_is_random_access, false);
   }

@@ -81,8 +81,9 @@ std::string_view to_string(Purpose purpose) {
 std::string text_report(const Run& run, const Findings& findings) {
   std::string text =
       fmt::format("{}: {:.1f} s over HTTP/{}, {}, {}, {}\n", run.url, run.duration.count(),
-                  run.http_major, counted(run.renditions.size(), "rendition"),
-                  counted(sum(run, true), "playlist"), counted(sum(run, false), "resource"));
+                  run.http_major == 1 ? "1.1" : std::to_string(run.http_major),
+                  counted(run.renditions.size(), "rendition"), counted(sum(run, true), "playlist"),
+                  counted(sum(run, false), "resource"));
   for (const Finding& finding : findings.sorted()) text += text_of(finding);
   text += fmt::format("\n{}, {}, {}\n", counted(findings.count(Severity::kError), "error"),
                       counted(findings.count(Severity::kWarning), "warning"),
