@@ -169,8 +169,9 @@ TEST(Stats, AddsUpAndKeepsAFewExamples) {
   EXPECT_EQ(all.statuses[404], 10U);
   EXPECT_EQ(all.playing, 20U);
   EXPECT_EQ(all.requests, 30U);
-  EXPECT_LE(all.examples.size(), Stats::kExamplesMax * kFaults);
-  EXPECT_EQ(all.examples[1], "status: 404: /x");
+  EXPECT_EQ(all.examples.size(), 2 * Stats::kExamplesMax);
+  EXPECT_EQ(all.examples[1].fault, Fault::kStatus);
+  EXPECT_EQ(all.examples[1].what, "404: /x");
 }
 
 }  // namespace

@@ -132,7 +132,10 @@ class Run {
       auto stats = collect(Crew::Collect::kInterval);
       if (!stats) return std::unexpected(std::move(stats.error()));
       whole_run_.add_faults(**stats);
-      if ((*stats)->fault_count() > 0) return fail("{}", (*stats)->examples.front());
+      if ((*stats)->fault_count() > 0) {
+        const auto& [fault, what] = (*stats)->examples.front();
+        return fail("{}: {}", name_of(fault), what);
+      }
       if ((*stats)->ended > 0) return fail("the stream has ended");
       if ((*stats)->playing > 0 && (*stats)->parts > 0) return {};
     }

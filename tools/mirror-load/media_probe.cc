@@ -107,13 +107,22 @@ std::optional<std::uint64_t> duration_of(Bytes trun, std::optional<std::uint64_t
   return sum;
 }
 
-void read_moof(Bytes moof, MediaFacts& facts) {
+// The chunks of a part follow each other: their durations add up, and one that is unknown leaves
+// the sum unknown.
+void read_moof(Bytes moof, bool first, MediaFacts& facts) {
   const auto traf = child(moof, code("traf"));
   if (!traf) return;
-  if (const auto tfdt = child(*traf, code("tfdt"))) facts.decode_time = decode_time_of(*tfdt);
+  const auto tfdt = child(*traf, code("tfdt"));
+  if (first && tfdt) facts.decode_time = decode_time_of(*tfdt);
   const auto tfhd = child(*traf, code("tfhd"));
   const auto trun = child(*traf, code("trun"));
-  if (tfhd && trun) facts.duration = duration_of(*trun, default_duration_of(*tfhd));
+  const auto duration =
+      tfhd && trun ? duration_of(*trun, default_duration_of(*tfhd)) : std::nullopt;
+  if (first) {
+    facts.duration = duration;
+  } else if (facts.duration) {
+    facts.duration = duration ? std::optional(*facts.duration + *duration) : std::nullopt;
+  }
 }
 
 void read_prft(Bytes prft, MediaFacts& facts) {
@@ -124,19 +133,19 @@ void read_prft(Bytes prft, MediaFacts& facts) {
 
 Result<MediaFacts> probe_part(std::span<const std::uint8_t> bytes) {
   MediaFacts facts;
+  std::size_t chunks = 0;
   for (bool first = true; !bytes.empty(); first = false) {
     const auto box = take_box(bytes);
     if (!box) return std::unexpected(box.error());
-    if (box->type == code("moof")) {
-      read_moof(box->body, facts);
-      return facts;
-    }
-    if (box->type == code("prft")) read_prft(box->body, facts);
-    const bool fits = box->type == code("prft") || box->type == code("styp") ||
-                      box->type == code("emsg") || box->type == code("sidx");
-    if (first && !fits) return fail("it begins with a box \"{}\"", name_of(box->type));
+    const bool begins = box->type == code("moof") || box->type == code("prft") ||
+                        box->type == code("styp") || box->type == code("emsg") ||
+                        box->type == code("sidx");
+    if (first && !begins) return fail("it begins with a box \"{}\"", name_of(box->type));
+    if (box->type == code("prft") && !facts.captured) read_prft(box->body, facts);
+    if (box->type == code("moof")) read_moof(box->body, chunks++ == 0, facts);
   }
-  return fail("there is no moof");
+  if (chunks == 0) return fail("there is no moof");
+  return facts;
 }
 
 Status probe_init(std::span<const std::uint8_t> bytes) {

@@ -63,6 +63,22 @@ TEST(ProbePart, SumsTheDurationsOfSamples) {
   EXPECT_FALSE(facts->captured);
 }
 
+// A server that sends each frame as it is encoded writes a chunk for each.
+TEST(ProbePart, AddsUpTheChunksOfAPart) {
+  std::string part;
+  for (const std::uint64_t time : {300, 400, 500}) {
+    part += kPrft +
+            moof(full("tfhd", 0, 8, number(1, 4) + number(100, 4)),
+                 full("tfdt", 1, 0, number(time, 8)), full("trun", 0, 0, number(1, 4))) +
+            box("mdat", "frame");
+  }
+  const auto facts = probe_part(bytes_of(part));
+  ASSERT_TRUE(facts);
+  EXPECT_EQ(facts->decode_time, std::optional<std::uint64_t>(300));
+  EXPECT_EQ(facts->duration, std::optional<std::uint64_t>(300));
+  EXPECT_FALSE(probe_part(bytes_of(part + "tail")));
+}
+
 TEST(ProbePart, DurationsThatOnlyTheInitSegmentKnowsStayUnknown) {
   const auto facts = probe_part(
       bytes_of(moof(full("tfhd", 0, 0, number(1, 4)), "", full("trun", 0, 0, number(2, 4)))));

@@ -85,8 +85,8 @@ void add_faults(std::string& out, const Stats& stats) {
     fmt::format_to(std::back_inserter(out), ", {} times {}", count, status);
   }
   out += '\n';
-  for (const std::string& example : stats.examples) {
-    fmt::format_to(std::back_inserter(out), "  {}\n", example);
+  for (const auto& [fault, what] : stats.examples) {
+    fmt::format_to(std::back_inserter(out), "  {}: {}\n", name_of(fault), what);
   }
 }
 
@@ -170,7 +170,10 @@ void Ndjson::summary(const Stats& measured, const Stats& whole_run, const Option
   object["reconnects"] = whole_run.reconnects;
   object["restarts"] = whole_run.restarts;
   object["faults"] = faults_of(whole_run);
-  object["examples"] = whole_run.examples;
+  object["examples"] = json::array();
+  for (const auto& [fault, what] : whole_run.examples) {
+    object["examples"].push_back(fmt::format("{}: {}", name_of(fault), what));
+  }
   for (const auto& [status, count] : whole_run.statuses) {
     object["statuses"][std::to_string(status)] = count;
   }

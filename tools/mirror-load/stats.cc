@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 namespace mirror::load {
 
@@ -17,7 +18,12 @@ std::string_view name_of(Fault fault) {
 
 void Stats::note(Fault fault, std::string_view what) {
   const std::uint64_t before = faults[static_cast<std::size_t>(fault)]++;
-  if (before < kExamplesMax) examples.push_back(fmt::format("{}: {}", name_of(fault), what));
+  if (before < kExamplesMax) keep({fault, std::string(what)});
+}
+
+void Stats::keep(Example example) {
+  const auto same = std::ranges::count(examples, example.fault, &Example::fault);
+  if (same < static_cast<std::ptrdiff_t>(kExamplesMax)) examples.push_back(std::move(example));
 }
 
 void Stats::note_status(int status, std::string_view what) {
@@ -30,9 +36,7 @@ void Stats::add_faults(const Stats& other) {
   for (const auto& [status, count] : other.statuses) {
     if (statuses.contains(status) || statuses.size() < kStatusesMax) statuses[status] += count;
   }
-  for (const std::string& example : other.examples) {
-    if (examples.size() < kExamplesMax * kFaults) examples.push_back(example);
-  }
+  for (const Example& example : other.examples) keep(example);
   restarts += other.restarts;
   reconnects += other.reconnects;
   connections += other.connections;

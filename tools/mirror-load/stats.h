@@ -36,7 +36,11 @@ inline constexpr std::size_t kFaults = 13;
 std::string_view name_of(Fault fault);
 
 struct Stats {
-  // The first few faults of each kind in words.
+  struct Example {
+    Fault fault;
+    std::string what;
+  };
+  // Of each kind; the first ones.
   static constexpr std::size_t kExamplesMax = 5;
 
   std::uint64_t requests = 0;     // answered whole, whatever the status
@@ -52,7 +56,7 @@ struct Stats {
   std::size_t ended = 0;    // viewers whose stream ended, at the end of the interval
   std::array<std::uint64_t, kFaults> faults{};
   std::map<int, std::uint64_t> statuses;  // other than 200; at most kStatusesMax
-  std::vector<std::string> examples;
+  std::vector<Example> examples;
 
   Histogram held;                    // blocking reload: asked for to head of the answer
   Histogram fetched;                 // part: asked for to last byte
@@ -71,6 +75,8 @@ struct Stats {
 
  private:
   static constexpr std::size_t kStatusesMax = 32;
+
+  void keep(Example example);
 };
 
 }  // namespace mirror::load
