@@ -119,7 +119,7 @@ async function load(server, target, args, { requests, connections }) {
   const { code } = await child.ended;
   assert.equal(code, 0, child.stderr);
   const allWell = ` ${requests} succeeded, 0 failed, 0 errored`;
-  assert.ok(child.stdout.includes(allWell), child.stdout);
+  assert.ok(child.stdout.includes(allWell), `${server.name}: ${child.stdout}`);
   assert.ok(child.stdout.includes(`TLSv1.3\nCipher: ${kCipher}`), child.stdout);
   return { rate: Number(/, ([\d.]+) req\/s/.exec(child.stdout)[1]) };
 }
