@@ -4,9 +4,9 @@
 #include <cstdlib>
 #include <new>
 
+#include "base/golden.h"
 #include "cmaf/box_dump.h"
 #include "cmaf/chunk_writer.h"
-#include "cmaf/golden.h"
 #include "cmaf/init_segment.h"
 
 // Counts what ChunkWriter allocates. The sanitizers bring their own operators.

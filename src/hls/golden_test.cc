@@ -1,7 +1,7 @@
 // Scripted samples in, playlists out, as readable files.
 #include <gtest/gtest.h>
 
-#include "cmaf/golden.h"
+#include "base/golden.h"
 #include "hls/presentation.h"
 #include "hls/scripted_feed.h"
 

@@ -115,9 +115,14 @@ TlsSession::Read TlsSession::read(std::span<const std::uint8_t>& input,
   if (input.empty() && gnutls_record_check_pending(impl_->session) == 0) return {};
   impl_->use(&input, &output);
   ssize_t rc = 0;
+  std::size_t left = 0;
   do {
+    left = input.size();
     rc = gnutls_record_recv(impl_->session, plain.data(), plain.size());
-  } while (rc == GNUTLS_E_INTERRUPTED || rc == GNUTLS_E_WARNING_ALERT_RECEIVED);
+    // A record without data (a key update, RFC 8446 4.6.3) is told of as "again", also when there
+    // is more behind it.
+  } while (rc == GNUTLS_E_INTERRUPTED || rc == GNUTLS_E_WARNING_ALERT_RECEIVED ||
+           (rc == GNUTLS_E_AGAIN && !input.empty() && input.size() < left));
   if (rc > 0) return {Outcome::kDone, static_cast<std::size_t>(rc)};
   if (rc == 0) return {Outcome::kClosed, 0};
   // Renegotiation (TLS 1.2) is refused by ending the session: GNUTLS_E_REHANDSHAKE lands here.

@@ -165,20 +165,41 @@ struct Client {
   std::vector<std::uint8_t> out;
 };
 
+// Lets the two shake hands; whether the server is content.
+bool shake_hands(Client& client, TlsSession& server) {
+  auto outcome = TlsSession::Outcome::kWantsInput;
+  for (int flight = 0; flight < 5 && outcome == TlsSession::Outcome::kWantsInput; ++flight) {
+    gnutls_handshake(client.session);
+    std::span<const std::uint8_t> input(client.out);
+    outcome = server.handshake(input, client.in);
+    client.out.clear();
+  }
+  return outcome == TlsSession::Outcome::kDone;
+}
+
+// RFC 8446 4.6.3. Everything comes in one read: nothing behind the key update may be left in it.
+TEST_F(Tls, DataBehindAKeyUpdateIsRead) {
+  auto credentials = TlsCredentials::load_or_generate(dir, kNames, kNow);
+  ASSERT_TRUE(credentials);
+  auto server = TlsSession::create(*credentials).value();
+  Client client;
+  ASSERT_TRUE(shake_hands(client, *server)) << server->failure();
+  ASSERT_EQ(gnutls_session_key_update(client.session, 0), 0);
+  ASSERT_EQ(gnutls_record_send(client.session, "hello", 5), 5);
+  std::span<const std::uint8_t> input(client.out);
+  std::vector<std::uint8_t> plain(TlsSession::kRecordBytesMax);
+  const auto read = server->read(input, plain, client.in);
+  EXPECT_EQ(read.outcome, TlsSession::Outcome::kDone) << server->failure();
+  EXPECT_EQ(read.bytes, 5u);
+}
+
 TEST_F(Tls, APeerMayAskForSmallRecords) {
   auto credentials = TlsCredentials::load_or_generate(dir, kNames, kNow);
   ASSERT_TRUE(credentials);
   auto server = TlsSession::create(*credentials).value();
   Client client;
   ASSERT_EQ(gnutls_record_set_max_recv_size(client.session, 1024), 0);
-  auto outcome = TlsSession::Outcome::kWantsInput;
-  for (int flight = 0; flight < 5 && outcome == TlsSession::Outcome::kWantsInput; ++flight) {
-    gnutls_handshake(client.session);
-    std::span<const std::uint8_t> input(client.out);
-    outcome = server->handshake(input, client.in);
-    client.out.clear();
-  }
-  ASSERT_EQ(outcome, TlsSession::Outcome::kDone) << server->failure();
+  ASSERT_TRUE(shake_hands(client, *server)) << server->failure();
 
   const std::vector<std::uint8_t> sent(TlsSession::kRecordBytesMax, 7);
   const auto written = server->write(sent, client.in);

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "cmaf/golden.h"
+#include "base/golden.h"
 #include "hls/playlist.h"
 #include "stream/line.h"
 #include "transcode/test_feed.h"
