@@ -79,7 +79,7 @@ void HintLedger::settle(const Playlist& playlist, const Scribe& scribe) {
     if (still_hinted) {
       open_->position = next_position(playlist);
     } else {
-      ++abandoned_;
+      if (!playlist.ended()) ++abandoned_;  // behind the end nothing can come
       open_.reset();
     }
   }
