@@ -27,6 +27,15 @@ TEST(Media, AHintIsRefusedAndThePartComes) {
   EXPECT_THAT(run.judge(), UnorderedElementsAre("hint-refused"));
 }
 
+TEST(Media, AServerMayBreakOffWhatItHeldForLong) {
+  ScriptedRun run;
+  run.tamper = nth(Purpose::kHint, 20, [](Exchange& exchange) {
+    exchange.status = 0;
+    exchange.started -= Seconds(3);
+  });
+  EXPECT_THAT(run.judge(), testing::IsEmpty());
+}
+
 TEST(Media, AHintIsAnsweredLongAfterThePartIsListed) {
   ScriptedRun run;
   run.tamper = nth(Purpose::kHint, 20, [](Exchange& exchange) {
