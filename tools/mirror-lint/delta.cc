@@ -35,23 +35,19 @@ std::string parts_difference(const Segment& a, const Segment& b) {
   return {};
 }
 
-const AttributeList* find_daterange(const Playlist& playlist, const std::string& id) {
-  for (const DateRange& range : playlist.dateranges) {
-    if (range.id == id) return &range.attributes;
-  }
-  return nullptr;
+// There may be several tags of one ID, which add to each other (4.4.5.1).
+bool has_daterange(const Playlist& playlist, const DateRange& range) {
+  return std::ranges::any_of(playlist.dateranges, [&](const DateRange& other) {
+    return other.id == range.id && other.attributes == range.attributes;
+  });
 }
 
 std::string dateranges_difference(const Playlist& a, const Playlist& b) {
   for (const DateRange& range : a.dateranges) {
-    const AttributeList* other = find_daterange(b, range.id);
-    if (other == nullptr) return fmt::format("the date range {} is in one of them only", range.id);
-    if (!(*other == range.attributes)) return fmt::format("the date range {}", range.id);
+    if (!has_daterange(b, range)) return fmt::format("the date range {}", range.id);
   }
   for (const DateRange& range : b.dateranges) {
-    if (find_daterange(a, range.id) == nullptr) {
-      return fmt::format("the date range {} is in one of them only", range.id);
-    }
+    if (!has_daterange(a, range)) return fmt::format("the date range {}", range.id);
   }
   return {};
 }

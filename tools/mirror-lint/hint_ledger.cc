@@ -79,7 +79,7 @@ void HintLedger::settle(const Playlist& playlist, const Scribe& scribe) {
     if (still_hinted) {
       open_->position = next_position(playlist);
     } else {
-      ++abandoned_;
+      if (!playlist.ended()) ++abandoned_;  // behind the end nothing can come
       open_.reset();
     }
   }
@@ -103,9 +103,16 @@ void HintLedger::take_hint(const Exchange& exchange, const Playlist* playlist,
                            const Scribe& scribe) {
   const std::string key = resource_key(exchange.url, exchange.range);
   Resource& known = resource(key);
+  // 6.2.5.2 lets a server give up after three Target Durations; when it had begun to answer, all it
+  // can do then is to break off.
+  const Seconds target =
+      playlist == nullptr ? Seconds(1) : playlist->target_duration.value_or(Seconds(1));
+  const bool gave_up =
+      exchange.status == 503 ||
+      (exchange.status == 0 && exchange.finished - exchange.started + kSlack >= 3 * target);
   if (exchange.ok()) {
     known.delivered = exchange.finished;
-  } else if (exchange.status != 503) {
+  } else if (!gave_up) {
     known.refused = exchange.status == 0 ? exchange.error : fmt::format("{}", exchange.status);
   }
   judge_times(key, known, scribe);

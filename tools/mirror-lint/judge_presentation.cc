@@ -99,6 +99,7 @@ Measured Judge::measure(const Described& variant) const {
   measured.complete = true;
   const auto add_codecs = [&](const InitSection& init) {
     for (const Track& track : init.tracks) {
+      if (track.codec.empty()) measured.complete = false;
       if (!track.codec.empty()) measured.codecs.push_back(track.codec);
     }
   };

@@ -57,6 +57,15 @@ TEST(Judge, ServerControlChangesInMidStream) {
   EXPECT_THAT(run.judge(), UnorderedElementsAre("server-control-changed"));
 }
 
+TEST(Judge, VersionChangesInMidStream) {
+  ScriptedRun run;
+  run.tamper = [](Exchange& exchange) { return exchange.asked.skip == SkipDirective::kNone; };
+  run.text = [](const std::string& rendition, int next, std::string text) {
+    return rendition == "v" && next == 30 ? replaced(text, "VERSION:10", "VERSION:11") : text;
+  };
+  EXPECT_THAT(run.judge(), UnorderedElementsAre("version-changed"));
+}
+
 // ---- From one version to the next --------------------------------------------------------------
 
 TEST(Judge, MediaSequenceStandsStillWhileSegmentsGo) {
@@ -132,6 +141,18 @@ TEST(Judge, TheLiveWindowIsTooShort) {
   };
   run.parts = 33;
   EXPECT_THAT(run.judge(), UnorderedElementsAre("live-window-too-short"));
+}
+
+TEST(Judge, SomethingIsRemovedFromAnEvent) {
+  ScriptedRun run;
+  run.parts = 130;
+  run.tamper = [](Exchange& exchange) { return exchange.asked.skip == SkipDirective::kNone; };
+  run.text = [](const std::string& rendition, int, std::string text) {
+    return rendition == "v"
+               ? replaced(text, "#EXT-X-PART-INF", "#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-PART-INF")
+               : text;
+  };
+  EXPECT_THAT(run.judge(), UnorderedElementsAre("event-removed"));
 }
 
 TEST(Judge, NoSegmentComesForLongerThanOneAndAHalfTargetDurations) {
@@ -308,211 +329,6 @@ TEST(Judge, SkippedDateRangesWithoutTheListOfRemovedOnes) {
     return exchange.asked.skip != SkipDirective::kYes;
   };
   EXPECT_THAT(run.judge(), UnorderedElementsAre("delta-dateranges"));
-}
-
-// ---- Hints
-// ---------------------------------------------------------------------------------------
-
-TEST(Judge, AHintNamesAnotherPartThanComes) {
-  ScriptedRun run;
-  run.text = [](const std::string& rendition, int next, std::string text) {
-    return rendition == "v" && next == 33
-               ? replaced(text, "URI=\"106.3.m4s\"\n", "URI=\"106.7.m4s\"\n")
-               : text;
-  };
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("hint-mismatch"));
-}
-
-TEST(Judge, AHintIsRefusedAndThePartComes) {
-  ScriptedRun run;
-  run.tamper = nth(Purpose::kHint, 20, [](Exchange& exchange) { refuse(exchange, 404); });
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("hint-refused"));
-}
-
-TEST(Judge, AHintIsAnsweredLongAfterThePartIsListed) {
-  ScriptedRun run;
-  run.tamper = nth(Purpose::kHint, 20, [](Exchange& exchange) {
-    exchange.finished += Seconds(0.8);
-    exchange.first_byte = exchange.finished;
-  });
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("hint-late"));
-}
-
-TEST(Judge, APlaylistIsAnsweredLongAfterThePartIsThere) {
-  ScriptedRun run;
-  run.tamper = nth(Purpose::kHint, 20, [](Exchange& exchange) {
-    exchange.finished -= Seconds(0.8);
-    exchange.first_byte = exchange.finished;
-  });
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("blocking-late"));
-}
-
-TEST(Judge, APartArrivesInDrops) {
-  ScriptedRun run;
-  run.tamper =
-      nth(Purpose::kHint, 20, [](Exchange& exchange) { exchange.first_byte -= Seconds(0.09); });
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("hint-trickles"));
-}
-
-// ---- Resources
-// -------------------------------------------------------------------------------------
-
-TEST(Judge, APartIsListedBeforeItExists) {
-  ScriptedRun run;
-  run.tamper = nth(Purpose::kHint, 20, [](Exchange& exchange) {
-    exchange.purpose = Purpose::kPart;
-    refuse(exchange, 404);
-  });
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("part-unavailable"));
-}
-
-TEST(Judge, ASegmentIsListedBeforeItExists) {
-  ScriptedRun run;
-  run.tamper = nth(Purpose::kSegment, 3, [](Exchange& exchange) { refuse(exchange, 404); });
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("segment-unavailable"));
-}
-
-TEST(Judge, TheSameUriGivesOtherBytes) {
-  ScriptedRun run;
-  run.also = [&](int next) {
-    if (next == 30)
-      run.give(run.media_exchange("v", Purpose::kAgain, "103.2.m4s", run.part_bytes("v", 18), 3));
-  };
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("content-changed"));
-}
-
-TEST(Judge, WhatWasRemovedIsGoneTooEarly) {
-  ScriptedRun run;
-  run.also = [&](int next) {
-    if (next != 30) return;
-    for (const Purpose purpose : {Purpose::kRemovedPart, Purpose::kRemovedSegment}) {
-      Exchange exchange = run.media_exchange("v", purpose, "100.m4s", "", 3);
-      refuse(exchange, 404);
-      run.give(exchange);
-    }
-  };
-  EXPECT_THAT(run.judge(),
-              UnorderedElementsAre("part-removed-too-early", "segment-removed-too-early"));
-}
-
-// ---- Media
-// -----------------------------------------------------------------------------------------
-
-TEST(Judge, ASegmentIsNotItsParts) {
-  ScriptedRun run;
-  run.tamper = nth(Purpose::kSegment, 3, [](Exchange& exchange) { exchange.body.back() = '!'; });
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("segment-samples"));
-}
-
-TEST(Judge, ASegmentHoldsTheSameSamplesInOtherBoxes) {
-  ScriptedRun run;
-  run.tamper = nth(Purpose::kSegment, 3,
-                   [](Exchange& exchange) { exchange.body = box("styp", "msdh") + exchange.body; });
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("segment-bytes"));
-}
-
-TEST(Judge, APartLastsLongerThanItSays) {
-  ScriptedRun run;
-  run.fragment_of = [](FragmentSpec& spec, const std::string& rendition, int part) {
-    if (rendition != "v") return;
-    // Ten per cent more than 0.1 s in one part, made up for in the next.
-    if (part == 21) spec.samples = 4;
-    if (part == 22) spec.samples = 2;
-    if (part == 22) spec.decode_time += 1000;
-  };
-  EXPECT_THAT(run.judge(),
-              UnorderedElementsAre("part-duration-media", "part-media-exceeds-target"));
-}
-
-TEST(Judge, ExtinfIsNotWhatTheMediaLasts) {
-  ScriptedRun run;
-  run.text = [](const std::string& rendition, int, std::string text) {
-    // The parts say it too: only the media tells.
-    return rendition == "v" ? replaced(text, "#EXTINF:0.5,\n103.m4s", "#EXTINF:0.505,\n103.m4s")
-                            : text;
-  };
-  run.tamper = [](Exchange& exchange) { return exchange.asked.skip == SkipDirective::kNone; };
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("extinf-media"));
-}
-
-TEST(Judge, DecodeTimesJump) {
-  ScriptedRun run;
-  run.fragment_of = [](FragmentSpec& spec, const std::string& rendition, int part) {
-    if (rendition == "v" && part >= 22) spec.decode_time += 500;
-  };
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("tfdt-discontinuous"));
-}
-
-TEST(Judge, DecodeTimesMayJumpBehindADiscontinuity) {
-  ScriptedRun run;
-  run.discontinuity_at = 5;
-  run.fragment_of = [](FragmentSpec& spec, const std::string& rendition, int part) {
-    if (part >= 25) spec.decode_time += rendition == "v" ? 3'000'000 : 4'800'000;
-  };
-  EXPECT_THAT(run.judge(), IsEmpty());
-}
-
-TEST(Judge, AFragmentWithoutTfdt) {
-  ScriptedRun run;
-  run.fragment_of = [](FragmentSpec& spec, const std::string& rendition, int part) {
-    spec.with_tfdt = rendition != "v" || part != 21;
-  };
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("media-structure"));
-}
-
-TEST(Judge, IndependentWithoutAnIndependentFrame) {
-  ScriptedRun run;
-  run.text = [](const std::string& rendition, int, std::string text) {
-    return rendition == "v" ? replaced(text, "\"104.2.m4s\"\n", "\"104.2.m4s\",INDEPENDENT=YES\n")
-                            : text;
-  };
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("independent-false"));
-}
-
-TEST(Judge, AnIndependentFrameWithoutIndependent) {
-  ScriptedRun run;
-  run.text = [](const std::string& rendition, int, std::string text) {
-    return rendition == "v" ? replaced(text, "\"104.0.m4s\",INDEPENDENT=YES", "\"104.0.m4s\"")
-                            : text;
-  };
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("independent-missing"));
-}
-
-TEST(Judge, ASyncSampleThatIsNoIdrPicture) {
-  ScriptedRun run;
-  run.fragment_of = [](FragmentSpec& spec, const std::string& rendition, int part) {
-    if (rendition == "v" && part == 20) spec.idr = false;
-  };
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("sync-not-random-access"));
-}
-
-TEST(Judge, ASegmentThatDoesNotBeginIndependently) {
-  ScriptedRun run;
-  run.fragment_of = [](FragmentSpec& spec, const std::string& rendition, int part) {
-    if (rendition == "v" && part == 20) spec.sync = spec.idr = false;
-  };
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("independent-segments-false", "independent-false"));
-}
-
-TEST(Judge, DatesAndDecodeTimesDriftApart) {
-  ScriptedRun run;
-  run.discontinuity_at = -1;
-  run.text = [](const std::string&, int, std::string text) { return text; };
-  run.fragment_of = [](FragmentSpec& spec, const std::string& rendition, int part) {
-    // 20 ms a segment: no step is large.
-    const auto more = static_cast<std::uint64_t>(part / 5);
-    spec.decode_time += more * (rendition == "v" ? 600 : 960);
-  };
-  run.parts = 80;
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("pdt-drift", "tfdt-discontinuous"));
-}
-
-TEST(Judge, RenditionsHaveOtherDecodeTimesAtTheSameDate) {
-  ScriptedRun run;
-  run.fragment_of = [](FragmentSpec& spec, const std::string& rendition, int) {
-    if (rendition == "v") spec.decode_time += 3000;
-  };
-  EXPECT_THAT(run.judge(), UnorderedElementsAre("renditions-misaligned"));
 }
 
 }  // namespace

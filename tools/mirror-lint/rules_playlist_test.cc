@@ -225,6 +225,19 @@ TEST(PlaylistRules, ALowLatencyPlaylistWithoutDates) {
   EXPECT_THAT(rules_in(judge(text)), UnorderedElementsAre("pdt-missing", "daterange-without-pdt"));
 }
 
+TEST(PlaylistRules, PartsAreListedForTooLong) {
+  std::string text = clean().substr(0, clean().find("#EXT-X-DATERANGE"));
+  text += "#EXT-X-PROGRAM-DATE-TIME:2026-02-14T02:13:36.106Z\n";
+  for (int i = 0; i < 8; ++i) {
+    text += fmt::format(
+        "#EXT-X-PART:DURATION=0.5,URI=\"{0}.0\"\n#EXT-X-PART:DURATION=0.5,URI=\"{0}.1\"\n#EXTINF:1,"
+        "\n{0}\n",
+        i);
+  }
+  text += "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"8.0\"\n";
+  EXPECT_THAT(rules_in(judge(text)), UnorderedElementsAre("parts-kept-long"));
+}
+
 TEST(PlaylistRules, AnOrdinaryLivePlaylistIsNotLowLatency) {
   EXPECT_THAT(
       rules_in(judge("#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:4\n#EXTINF:4.0,\n0.ts\n")),
