@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { Child, eventually, freeTcpPort, patience, temporaryFolder, whenOver } from '../../line/lib.mjs';
 
 const program = '/usr/sbin/nginx';
+const hopPorts = ['8091', '8092', '8093', '8094', '8095', '8096', '8097'];
 const shipped = fileURLToPath(new URL('../../../deploy/nginx/', import.meta.url));
 
 // Every replacement has to find its text: the shipped file and this one are to stay together.
@@ -16,6 +17,12 @@ function replaced(text, replacements) {
     text = text.replaceAll(from, to);
   }
   return text;
+}
+
+// The most that a process here may have open: nginx may raise its own limit so far.
+function openFilesMax() {
+  const [, hard] = /^Max open files\s+\S+\s+(\S+)/m.exec(fs.readFileSync('/proc/self/limits', 'utf8'));
+  return hard === 'unlimited' ? 1 << 20 : Number(hard);
 }
 
 // Gives {port, errors()}. The certificate is Mirror's own.
@@ -29,7 +36,7 @@ export async function startNginx(t, server) {
     ['/var/cache/nginx/mirror', own('cache')],
     ['server 127.0.0.1:8080;', `server 127.0.0.1:${server.httpPort};`],
     ['listen 443 ', `listen 127.0.0.1:${port} `],
-    ['unix:/run/', `unix:${folder}/`],
+    ...(await Promise.all(hopPorts.map(async (hop) => [hop, String(await freeTcpPort())]))),
     ['/etc/ssl/certs/mirror.pem', path.join(server.stateDir, 'tls-cert.pem')],
     ['/etc/ssl/private/mirror.key', path.join(server.stateDir, 'tls-key.pem')],
   ]);
@@ -40,6 +47,7 @@ export async function startNginx(t, server) {
   fs.writeFileSync(own('nginx.conf'), `
 ${process.getuid() === 0 ? 'user root;' : ''}
 worker_processes 2;
+worker_rlimit_nofile ${openFilesMax()};
 daemon off;
 pid ${own('pid')};
 events { worker_connections 16384; }
