@@ -29,6 +29,12 @@ async function playing(page, name) {
   );
 }
 
+// What says that the feed itself was hurt: a machine that starves the encoder decides nothing about players.
+async function interruptions(server) {
+  const { counters } = await server.json('/api/v1/streams/cam');
+  return counters.discontinuities + counters.queue_dropped_units;
+}
+
 const report = async (page, name) => {
   const whole = await page.evaluate(() => window.mirrorProbe.report());
   return { ...whole, tile: whole.tiles[name] };
@@ -53,6 +59,7 @@ test('stock players', { timeout: (kSeconds + kStarts * 40 + 120) * 2000 * patien
       await playing(page, name);
       await sleep(3_000);  // "after start": the player has found its distance from live
       await page.evaluate(() => window.mirrorProbe.reset());
+      const before = await interruptions(server);
       const began = Date.now();
       while (Date.now() - began < kSeconds * 1000) {
         await sleep(1_000);
@@ -69,12 +76,15 @@ test('stock players', { timeout: (kSeconds + kStarts * 40 + 120) * 2000 * patien
         + `worst ${Math.max(...tile.glass).toFixed(0)}`);
       assert.ok(tile.glass.length > 20, `the burned clock was read ${tile.glass.length} times`);
       assert.ok(tile.presented > seconds * 10, `${tile.presented} pictures in ${seconds} s`);
+      const hurt = (await interruptions(server)) - before;
+      if (hurt > 0) return t.skip(`the feed itself was interrupted, ${hurt} times`);
       assert.deepEqual(counted, [], 'stalls');
       assert.ok(stalledMs < seconds * 1000 * kStalledShareMax, `stood for ${stalledMs} ms in all`);
     });
 
     if (kStarts === 0) continue;
     await step(`${kStarts} fresh starts of ${name}`, async (t) => {
+      const before = await interruptions(server);
       const medians = [];
       for (let n = 0; n < kStarts; ++n) {
         await page.goto('about:blank');
@@ -90,6 +100,7 @@ test('stock players', { timeout: (kSeconds + kStarts * 40 + 120) * 2000 * patien
       const median = percentile(medians, 0.5);
       t.diagnostic(`glass-to-glass in ms, the median of each: ${rounded(medians)}; `
         + `of all ${median.toFixed(0)}`);
+      t.diagnostic(`the feed was interrupted ${(await interruptions(server)) - before} times`);
       if (long) assert.ok(median <= kGlassMsMax[name], `${median} ms, at most ${kGlassMsMax[name]}`);
     });
   }

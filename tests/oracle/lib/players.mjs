@@ -27,10 +27,11 @@ export const players = {
     start(video, url, errors) {
       window.shaka.polyfill.installAll();
       const player = new window.shaka.Player();
-      player.addEventListener('error', ({ detail }) => errors.push(`${detail.code} ${detail.data}`));
+      const tell = (error) => errors.push(`${error} ${JSON.stringify(error.data)}`);
+      player.addEventListener('error', ({ detail }) => tell(detail));
       player.configure('streaming.lowLatencyMode', true);
       const loaded = player.attach(video).then(() => player.load(url));
-      loaded.catch((error) => errors.push(`${error.code} ${error.data}`));
+      loaded.catch(tell);
       return () => {
         const { liveLatency, stallsDetected, gapsJumped } = player.getStats();
         const delay = player.getManifest()?.presentationTimeline?.getDelay();
