@@ -63,7 +63,9 @@ PlaylistRenderer::Draft PlaylistRenderer::full(const Contents& contents,
   return draft;
 }
 
-// 4.4.5.2, 6.2.5.1. EXT-X-MAP is a tag of the segments that are skipped, so the player has it.
+// 4.4.5.2, 6.2.5.1. EXT-X-MAP stands again behind the skipped segments, to which it belonged: a
+// player that merges does not need it, but Shaka 5.2 takes segments that it first sees in a delta
+// update for segments without one, and cannot start on them.
 PlaylistRenderer::Draft PlaylistRenderer::delta(const Contents& contents, const std::string& tail,
                                                 bool skip_date_ranges) const {
   const WindowView& view = contents.view;
@@ -74,8 +76,9 @@ PlaylistRenderer::Draft PlaylistRenderer::delta(const Contents& contents, const 
     skip += fmt::format(",RECENTLY-REMOVED-DATERANGES=\"{}\"", contents.date_ranges.removed(from));
   }
   Draft draft;
-  draft.opening = fmt::format("{}{}{}\n{}", head_, sequence_tags(view), skip,
-                              contents.date_ranges.tags(skip_date_ranges ? from : 0));
+  draft.opening =
+      fmt::format("{}{}{}\n#EXT-X-MAP:URI=\"{}/init.mp4\"\n{}", head_, sequence_tags(view), skip,
+                  settings_.epoch, contents.date_ranges.tags(skip_date_ranges ? from : 0));
   draft.history = false;
   draft.rest = recent_lines(contents, from, first_with_parts(settings_, view)) + tail;
   return draft;
