@@ -38,9 +38,18 @@ export class Machine {
     return rows.length === 0 ? 1 : Math.min(...rows.map((row) => row.share));
   }
 
+  idleSince(began) {
+    return this.rows.filter((row) => row.at >= began).map((row) => row.share);
+  }
+
+  // Whether it was full most of the time: then no player's fault can be told from the machine's.
+  fullSince(began) {
+    return percentile(this.idleSince(began), 0.5) < kBusyIdle;
+  }
+
   // A line for the reader of a report.
   since(began) {
-    const free = this.rows.filter((row) => row.at >= began).map((row) => row.share);
+    const free = this.idleSince(began);
     return `load ${os.loadavg()[0].toFixed(1)} on ${os.cpus().length} cores, idle p50 `
       + `${(100 * percentile(free, 0.5)).toFixed(0)} % p5 ${(100 * percentile(free, 0.05)).toFixed(0)} %`;
   }

@@ -74,10 +74,11 @@ test('stock players', { timeout: (kSeconds + kStarts * 40 + 120) * 2000 * patien
       t.diagnostic(`glass-to-glass of ${tile.glass.length} pictures in ms: `
         + `p50 ${percentile(tile.glass, 0.5).toFixed(0)}, p95 ${percentile(tile.glass, 0.95).toFixed(0)}, `
         + `worst ${Math.max(...tile.glass).toFixed(0)}`);
-      assert.ok(tile.glass.length > 20, `the burned clock was read ${tile.glass.length} times`);
-      assert.ok(tile.presented > seconds * 10, `${tile.presented} pictures in ${seconds} s`);
       const hurt = (await interruptions(server)) - before;
       if (hurt > 0) return t.skip(`the feed itself was interrupted, ${hurt} times`);
+      if (machine.fullSince(began)) return t.skip('the machine was full, which decides nothing');
+      assert.ok(tile.glass.length > 20, `the burned clock was read ${tile.glass.length} times`);
+      assert.ok(tile.presented > seconds * 10, `${tile.presented} pictures in ${seconds} s`);
       assert.deepEqual(counted, [], 'stalls');
       assert.ok(stalledMs < seconds * 1000 * kStalledShareMax, `stood for ${stalledMs} ms in all`);
     });
