@@ -83,15 +83,20 @@ test('demuxers that we did not write', { timeout: 180_000 * patience }, async (t
     for (const run of runs) assert.deepEqual(run.program.complaints(), [], run.name);
     const found = gapsOf(runs);
     const told = JSON.stringify(found, null, 1);
+    // The timeline goes on at the next segment boundary: one gap of less than a segment, or none.
+    const expected = found[0].gaps;
+    assert.ok(expected.length <= 1, told);
     for (const { gaps } of found) {
-      assert.equal(gaps.length, 1, `one gap for each\n${told}`);
-      assert.ok(gaps[0].by > 0, `time goes forward\n${told}`);
-      // A decoder may keep the last frame of sound before a discontinuity to itself.
-      for (const end of ['from', 'to']) {
-        const apart = Math.abs(gaps[0][end] - found[0].gaps[0][end]);
-        assert.ok(apart < kFrameSeconds, `picture and sound agree, in the eyes of all\n${told}`);
+      assert.equal(gaps.length, expected.length, `the same for all\n${told}`);
+      for (const [at, gap] of gaps.entries()) {
+        assert.ok(gap.by > 0, `time goes forward\n${told}`);
+        // A decoder may keep the last frame of sound before a discontinuity to itself.
+        for (const end of ['from', 'to']) {
+          const apart = Math.abs(gap[end] - expected[at][end]);
+          assert.ok(apart < kFrameSeconds, `picture and sound agree, in the eyes of all\n${told}`);
+        }
       }
     }
-    t.diagnostic(`away for ${found[0].gaps[0].by.toFixed(3)} s of the timeline, in the eyes of all`);
+    t.diagnostic(`gaps in the timeline, in the eyes of all: ${expected.map(({ by }) => by.toFixed(3))}`);
   });
 });

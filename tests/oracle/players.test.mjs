@@ -16,7 +16,6 @@ const long = process.env.MIRROR_LONG === '1';
 const kSeconds = Number(process.env.MIRROR_PLAYERS_SECONDS ?? (long ? 300 : 30));
 const kStarts = Number(process.env.MIRROR_PLAYERS_STARTS ?? (long ? 5 : 0));
 const kGlassMsMax = { 'hls.js': 900, Shaka: 750 };  // the median of the fresh starts, when long
-const kStalledShareMax = 0.05;  // the picture must be there nearly always, whatever the machine
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const rounded = (values) => values.map((value) => value.toFixed(0)).join(' ');
@@ -80,7 +79,6 @@ test('stock players', { timeout: (kSeconds + kStarts * 40 + 120) * 2000 * patien
       assert.ok(tile.glass.length > 20, `the burned clock was read ${tile.glass.length} times`);
       assert.ok(tile.presented > seconds * 10, `${tile.presented} pictures in ${seconds} s`);
       assert.deepEqual(counted, [], 'stalls');
-      assert.ok(stalledMs < seconds * 1000 * kStalledShareMax, `stood for ${stalledMs} ms in all`);
     });
 
     if (kStarts === 0) continue;
