@@ -83,20 +83,25 @@ test('demuxers that we did not write', { timeout: 180_000 * patience }, async (t
     for (const run of runs) assert.deepEqual(run.program.complaints(), [], run.name);
     const found = gapsOf(runs);
     const told = JSON.stringify(found, null, 1);
-    // The timeline goes on at the next segment boundary: one gap of less than a segment, or none.
-    const expected = found[0].gaps;
-    assert.ok(expected.length <= 1, told);
-    for (const { gaps } of found) {
+    // The timeline goes on at the next segment boundary: one gap of less than a segment, or none, and
+    // more than one if the machine starved the encoder. All have to read the same from it.
+    for (const { kind, gaps } of found) {
+      const expected = found.find((each) => each.kind === kind).gaps;
       assert.equal(gaps.length, expected.length, `the same for all\n${told}`);
       for (const [at, gap] of gaps.entries()) {
         assert.ok(gap.by > 0, `time goes forward\n${told}`);
         // A decoder may keep the last frame of sound before a discontinuity to itself.
         for (const end of ['from', 'to']) {
           const apart = Math.abs(gap[end] - expected[at][end]);
-          assert.ok(apart < kFrameSeconds, `picture and sound agree, in the eyes of all\n${told}`);
+          assert.ok(apart < kFrameSeconds, `the same for all\n${told}`);
         }
       }
     }
-    t.diagnostic(`gaps in the timeline, in the eyes of all: ${expected.map(({ by }) => by.toFixed(3))}`);
+    const [picture, sound] = ['video', 'audio'].map((kind) => found.find((each) => each.kind === kind));
+    for (const { to } of picture.gaps) {
+      const together = sound.gaps.some((gap) => Math.abs(gap.to - to) < kFrameSeconds);
+      assert.ok(together, `sound and picture go on together\n${told}`);
+    }
+    t.diagnostic(`gaps in the timeline, in the eyes of all: ${picture.gaps.map(({ by }) => by.toFixed(3))}`);
   });
 });

@@ -2,6 +2,7 @@
 // one request at the origin, and nothing is kept longer than it is true.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 
 import {
   eventually, nextPosition, parseMedia, patience, publishWithSource, Server, stepsOf, Viewer,
@@ -62,8 +63,10 @@ test('nginx in front of Mirror', { timeout: 180_000 * patience }, async (t) => {
       assert.ok(body.equals(forms.get(form)), `one body for all that take it ${form}`);
       assert.match(headers['cache-control'], /max-age=6\b/);
     }
-    assert.deepEqual([...forms.keys()].sort(), ['gzip', 'plain']);
-    const reached = nextPosition(parseMedia(forms.get('plain').toString()));
+    // Mirror gzips where somebody has lately asked for it, nginx unpacks for who does not take it.
+    const plain = forms.get('plain');
+    if (forms.has('gzip')) assert.ok(gunzipSync(forms.get('gzip')).equals(plain));
+    const reached = nextPosition(parseMedia(plain.toString()));
     assert.ok(reached.msn > msn + 1 || reached.part > 0, 'it lists what was asked for');
     const times = answers.map((answer) => answer.at).sort((a, b) => a - b);
     t.diagnostic(`from the first answer to the last: ${(times.at(-1) - times[0]).toFixed(0)} ms`);
