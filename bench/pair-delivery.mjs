@@ -15,6 +15,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 
+import { kTicksPerSecond, pause, Scope } from './scope.mjs';
+
 const { values: options } = parseArgs({
   options: {
     viewers: { type: 'string', default: '200,500,1000' },
@@ -33,23 +35,9 @@ if (options.bin) process.env.MIRROR_BIN_DIR = options.bin;
 const { binary, Child, run, Server, testCard } = await import('../tests/line/lib.mjs');
 
 const kSeconds = Number(options.seconds);
-const kTicksPerSecond = 100;  // USER_HZ
 const kWindowSeconds = 30;  // hls.window_seconds
 const kTargetMs = 0.4;  // CPU per viewer-second
 const kTargetLateMs = 50;  // p99, of 1,000 viewers
-const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-
-// What a test framework would do at the end of a test, done at the end of a run.
-class Scope {
-  #endings = [];
-  after(ending) {
-    this.#endings.push(ending);
-  }
-  diagnostic() {}
-  async end() {
-    for (const ending of this.#endings.reverse()) await ending();
-  }
-}
 
 function cpuSeconds(file) {
   const fields = fs.readFileSync(file, 'utf8').replace(/^.*\) /, '').split(' ');

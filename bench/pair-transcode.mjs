@@ -9,6 +9,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 
+import { kTicksPerSecond, pause, Scope } from './scope.mjs';
+
 const { values: options } = parseArgs({
   options: {
     bitrates: { type: 'string', default: '2,10' },
@@ -27,21 +29,7 @@ const { binary, Child, contributionClip, eventually, freeUdpPort, run, Server } 
 
 const kSeconds = Number(options.seconds);
 const kSettle = Number(options['settle-seconds']);
-const kTicksPerSecond = 100;  // USER_HZ
 const kFps = 30;
-const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-
-// What a test framework would do at the end of a test, done at the end of a run.
-class Scope {
-  #endings = [];
-  after(ending) {
-    this.#endings.push(ending);
-  }
-  diagnostic() {}
-  async end() {
-    for (const ending of this.#endings.reverse()) await ending();
-  }
-}
 
 function cpuSeconds(pid) {
   const fields = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');

@@ -48,47 +48,36 @@ std::string recent_lines(const PlaylistRenderer::Contents& contents, MediaSequen
 PlaylistRenderer::PlaylistRenderer(const WindowSettings& settings)
     : settings_(settings), head_(render_head(settings.grid)), legacy_head_(render_legacy_head()) {}
 
-std::string PlaylistRenderer::sequence_tags(const WindowView& view) const {
-  return fmt::format("#EXT-X-MEDIA-SEQUENCE:{}\n#EXT-X-DISCONTINUITY-SEQUENCE:{}\n",
-                     view.first_listed, view.discontinuity_sequence);
-}
-
-PlaylistRenderer::Draft PlaylistRenderer::full(const Contents& contents,
-                                               const std::string& tail) const {
+std::string PlaylistRenderer::opening(std::string_view head, const Contents& contents,
+                                      std::string_view skip, MediaSequence ranges_since) const {
   const WindowView& view = contents.view;
-  Draft draft;
-  draft.opening = fmt::format("{}{}#EXT-X-MAP:URI=\"{}/init.mp4\"\n{}", head_, sequence_tags(view),
-                              settings_.epoch, contents.date_ranges.tags(0));
-  draft.rest = recent_lines(contents, 0, first_with_parts(settings_, view)) + tail;
-  return draft;
+  return fmt::format(
+      "{}#EXT-X-MEDIA-SEQUENCE:{}\n#EXT-X-DISCONTINUITY-SEQUENCE:{}\n{}"
+      "#EXT-X-MAP:URI=\"{}/init.mp4\"\n{}",
+      head, view.first_listed, view.discontinuity_sequence, skip, settings_.epoch,
+      contents.date_ranges.tags(ranges_since));
 }
 
 // 4.4.5.2, 6.2.5.1. EXT-X-MAP stands again behind the skipped segments, to which it belonged: a
 // player that merges does not need it, but Shaka 5.2 takes segments that it first sees in a delta
 // update for segments without one, and cannot start on them.
-PlaylistRenderer::Draft PlaylistRenderer::delta(const Contents& contents, const std::string& tail,
-                                                bool skip_date_ranges) const {
-  const WindowView& view = contents.view;
-  const MediaSequence from = first_not_skipped(settings_, view);
-  std::string skip = fmt::format("#EXT-X-SKIP:SKIPPED-SEGMENTS={}", from - view.first_listed);
+PlaylistRenderer::Draft PlaylistRenderer::delta(const Contents& contents, MediaSequence from,
+                                                std::string rest, bool skip_date_ranges) const {
+  std::string skip =
+      fmt::format("#EXT-X-SKIP:SKIPPED-SEGMENTS={}", from - contents.view.first_listed);
   // Required even when there are none.
   if (skip_date_ranges) {
     skip += fmt::format(",RECENTLY-REMOVED-DATERANGES=\"{}\"", contents.date_ranges.removed(from));
   }
-  Draft draft;
-  draft.opening =
-      fmt::format("{}{}{}\n#EXT-X-MAP:URI=\"{}/init.mp4\"\n{}", head_, sequence_tags(view), skip,
-                  settings_.epoch, contents.date_ranges.tags(skip_date_ranges ? from : 0));
-  draft.history = false;
-  draft.rest = recent_lines(contents, from, first_with_parts(settings_, view)) + tail;
-  return draft;
+  skip += '\n';
+  return {.opening = opening(head_, contents, skip, skip_date_ranges ? from : 0),
+          .history = false,
+          .rest = std::move(rest)};
 }
 
 PlaylistRenderer::Draft PlaylistRenderer::legacy(const Contents& contents) const {
   const WindowView& view = contents.view;
-  Draft draft;
-  draft.opening = fmt::format("{}{}#EXT-X-MAP:URI=\"{}/init.mp4\"\n{}", legacy_head_,
-                              sequence_tags(view), settings_.epoch, contents.date_ranges.tags(0));
+  Draft draft{.opening = opening(legacy_head_, contents, "", 0), .rest = {}};
   const auto& recent = view.segments.recent();
   for (std::size_t i = 0; i < recent.size(); ++i) {
     if (!recent[i]->complete || recent[i]->number < view.first_listed) continue;
@@ -146,13 +135,18 @@ Playlists PlaylistRenderer::render(const Contents& contents, bool gzip) {
   const WindowView& view = contents.view;
   const std::string tail = render_tail(settings_, view, contents.reports);
   Playlists made;
-  made.full = finish(contents, full(contents, tail), "", gzip);
+  const MediaSequence parts_from = first_with_parts(settings_, view);
+  made.full = finish(contents,
+                     {.opening = opening(head_, contents, "", 0),
+                      .rest = recent_lines(contents, 0, parts_from) + tail},
+                     "", gzip);
   const MediaSequence from = first_not_skipped(settings_, view);
   if (from <= view.first_listed) {
     made.delta = made.delta_date_ranges = made.full;
   } else {
-    made.delta = finish(contents, delta(contents, tail, false), "d", gzip);
-    made.delta_date_ranges = finish(contents, delta(contents, tail, true), "e", gzip);
+    const std::string rest = recent_lines(contents, from, parts_from) + tail;
+    made.delta = finish(contents, delta(contents, from, rest, false), "d", gzip);
+    made.delta_date_ranges = finish(contents, delta(contents, from, rest, true), "e", gzip);
   }
   render_legacy(contents, gzip);
   made.legacy = legacy_;

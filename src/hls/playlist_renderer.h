@@ -9,6 +9,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hls/document.h"
@@ -44,9 +45,11 @@ class PlaylistRenderer {
     std::string rest;
   };
 
-  std::string sequence_tags(const WindowView& view) const;
-  Draft full(const Contents& contents, const std::string& tail) const;
-  Draft delta(const Contents& contents, const std::string& tail, bool skip_date_ranges) const;
+  // Everything before the segments.
+  std::string opening(std::string_view head, const Contents& contents, std::string_view skip,
+                      MediaSequence ranges_since) const;
+  Draft delta(const Contents& contents, MediaSequence from, std::string rest,
+              bool skip_date_ranges) const;
   Draft legacy(const Contents& contents) const;
   Playlists::Form finish(const Contents& contents, Draft draft, std::string_view form, bool gzip);
   void render_legacy(const Contents& contents, bool gzip);

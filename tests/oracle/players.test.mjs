@@ -9,6 +9,7 @@ import { test } from 'node:test';
 
 import { openBrowser } from '../e2e/browser.mjs';
 import { Machine, percentile } from '../e2e/machine.mjs';
+import { sleep } from '../e2e/processes.mjs';
 import { eventually, patience, publishWithSource, Server, stepsOf, whenOver } from '../line/lib.mjs';
 import { players, servePages } from './lib/players.mjs';
 
@@ -17,7 +18,6 @@ const kSeconds = Number(process.env.MIRROR_PLAYERS_SECONDS ?? (long ? 300 : 30))
 const kStarts = Number(process.env.MIRROR_PLAYERS_STARTS ?? (long ? 5 : 0));
 const kGlassMsMax = { 'hls.js': 900, Shaka: 750 };  // the median of the fresh starts, when long
 
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const rounded = (values) => values.map((value) => value.toFixed(0)).join(' ');
 
 async function playing(page, name) {
