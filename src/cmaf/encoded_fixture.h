@@ -141,6 +141,7 @@ inline EncodedTrack encode_video(const TemporaryFolder& folder, media::FrameRate
     sample.decode_time = decode_time;
     sample.sync = type == 5;
     sample.captured = fixture_time(video.grid, decode_time);
+    sample.program_date = sample.captured;
     sample.data = fixture::length_prefixed(nal);
     track.samples.push_back(std::move(sample));
     decode_time += video.grid.sample_duration;
@@ -175,6 +176,7 @@ inline EncodedTrack encode_audio(const TemporaryFolder& folder, double seconds) 
     sample.decode_time = decode_time;
     sample.sync = true;
     sample.captured = fixture_time(audio.grid, decode_time);
+    sample.program_date = sample.captured;
     sample.data =
         Bytes::copy_of(std::span(bytes).subspan(at + kAdtsHeaderBytes, size - kAdtsHeaderBytes));
     track.samples.push_back(std::move(sample));

@@ -83,7 +83,7 @@ const Presentation::Rendition* Presentation::find(std::string_view name) const {
 
 void Presentation::push(std::size_t rendition, media::Sample sample) {
   assert(rendition < lines_.size());
-  if (interruption_) end_interruption(sample.captured);
+  if (interruption_) end_interruption(sample.program_date);
   lines_[rendition].segmenter.push(std::move(sample));
   if (take_publications(rendition)) return announce();
   const Growth& growth = *renditions_[rendition].window->growth();

@@ -49,6 +49,7 @@ class ScriptedFeed {
     sample.sync = slot_ % grid_.samples_per_segment == 0;
     sample.captured =
         feed_start() + std::chrono::microseconds(decode_time * 1'000'000 / grid_.timescale);
+    sample.program_date = sample.captured;
     sample.data = data_;
     ++slot_;
     return sample;

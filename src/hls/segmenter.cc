@@ -91,14 +91,14 @@ void Segmenter::miss_slot() {
 void Segmenter::take(media::Sample sample) {
   if (begins_segment(sample)) {
     open_segment({.decode_time = sample.decode_time,
-                  .date = sample.captured,
+                  .date = sample.program_date,
                   .discontinuity = std::exchange(discontinuity_, false)});
   }
   needs_sync_ = false;
   started_ = true;
   next_decode_time_ = sample.decode_time + grid_.sample_duration;
-  next_date_ = sample.captured + std::chrono::microseconds(std::int64_t{grid_.sample_duration} *
-                                                           1'000'000 / grid_.timescale);
+  next_date_ = sample.program_date + std::chrono::microseconds(std::int64_t{grid_.sample_duration} *
+                                                               1'000'000 / grid_.timescale);
   if (part_empty_) part_independent_ = sample.sync || sync_ == Sync::kEverySample;
   part_.push_back(std::move(sample));
   if (chunking_ == Chunking::kSample) {

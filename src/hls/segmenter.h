@@ -77,7 +77,7 @@ class Segmenter {
   bool part_empty_ = true;   // no sample came in the open part
   bool needs_sync_ = false;  // samples are missing that the next ones may depend on
   std::int64_t next_decode_time_ = 0;
-  WallTime next_date_{};        // when the next slot would have been captured
+  WallTime next_date_{};        // the program date of the next slot
   bool started_ = false;        // something was published or is about to be
   bool discontinuity_ = false;  // the next segment stands behind one
   std::uint64_t samples_dropped_ = 0;

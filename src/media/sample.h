@@ -19,6 +19,7 @@ struct Sample {
   bool sync = false;             // H.264 IDR; every AAC frame
   bool discontinuity = false;    // the first sample after a break in the source
   WallTime captured{};           // estimated instant of capture; the same clock for all renditions
+  WallTime program_date{};       // the same, advancing exactly as decode_time does within a run
   SteadyTime received{};  // when the access unit behind it was complete, to measure our own delay
   Bytes data;             // H.264: length-prefixed NAL units (4 bytes); AAC: raw frame
 };

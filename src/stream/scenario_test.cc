@@ -111,7 +111,7 @@ class Scenario {
       if (segment->number < view->first_listed) continue;
       const auto clock = std::chrono::duration<double>(segment->date - transcode::test::kEpoch);
       text +=
-          fmt::format("    {:3}{} at {:7.3f} captured {:7.3f} parts", segment->number - base(),
+          fmt::format("    {:3}{} at {:7.3f} dated {:7.3f} parts", segment->number - base(),
                       segment->discontinuity ? " !" : "  ",
                       static_cast<double>(segment->decode_time) / grid.timescale, clock.count());
       for (const auto& part : segment->parts) {

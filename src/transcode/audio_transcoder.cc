@@ -324,6 +324,7 @@ void AudioTranscoder::Line::emit(AacEncoder::Frame frame) {
                    .sync = true,
                    .discontinuity = std::exchange(stretch_.discontinuity, false),
                    .captured = timeline_.captured_at(time_of(position)),
+                   .program_date = timeline_.program_date_at(time_of(position)),
                    .received = block_received_[block % block_received_.size()],
                    .data = std::move(frame.data)});
 }

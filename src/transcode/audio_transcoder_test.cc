@@ -463,12 +463,12 @@ TEST(AudioAndVideo, ABreakRestartsBothAtOneInstant) {
   for (const auto& sample : stream.video_out.samples) {
     if (!sample.discontinuity) continue;
     video_breaks.push_back(stream.video_out.seconds(sample));
-    video_dates.push_back(sample.captured);
+    video_dates.push_back(sample.program_date);
   }
   for (const auto& sample : stream.audio_out.samples) {
     if (!sample.discontinuity) continue;
     audio_breaks.push_back(stream.audio_out.seconds(sample));
-    audio_dates.push_back(sample.captured);
+    audio_dates.push_back(sample.program_date);
   }
   EXPECT_EQ(video_breaks.size(), 2U);
   EXPECT_EQ(video_breaks, audio_breaks);

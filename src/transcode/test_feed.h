@@ -376,6 +376,7 @@ inline void expect_grid(const Recorder& video) {
     }
     if (last) {
       ASSERT_GT(sample.captured, last->captured) << "slot " << slot;
+      ASSERT_GT(sample.program_date, last->program_date) << "slot " << slot;
     }
     // ISO/IEC 14496-10, 7.4.1: IDR slice 5, other slice 1; and nothing else in front.
     ASSERT_GT(sample.data.size(), 5U);
@@ -397,6 +398,7 @@ inline void expect_gapless(const Recorder& audio) {
     }
     if (last) {
       ASSERT_GT(sample.captured, last->captured);
+      ASSERT_GT(sample.program_date, last->program_date);
     }
     last = &sample;
   }

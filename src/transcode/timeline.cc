@@ -22,11 +22,15 @@ WallTime wall(PresentationTime time, microseconds offset) {
 
 void Timeline::restart(media::MediaTime pts, PresentationTime at, Instant received) {
   assert(at >= furthest_);
-  auto offset = received.wall.time_since_epoch() - duration_cast<Micros>(at);
+  auto offset = least_offset(pts, at, received.wall);
+  auto program_offset = offset;
   if (!pieces_.empty()) {
     // Dates go on from the last one told, even if the wall clock was set back meanwhile.
-    const auto last = captured_at(furthest_).time_since_epoch() - duration_cast<Micros>(at);
-    offset = std::max(offset, last);
+    const auto offset_since = [&](WallTime last) {
+      return last.time_since_epoch() - duration_cast<Micros>(at);
+    };
+    offset = std::max(offset, offset_since(captured_at(furthest_)));
+    program_offset = std::max(offset, offset_since(program_date_at(furthest_)));
     while (!pieces_.empty() && pieces_.back().begin >= at) pieces_.pop_back();
   }
   anchored_ = true;
@@ -38,7 +42,7 @@ void Timeline::restart(media::MediaTime pts, PresentationTime at, Instant receiv
   newest_second_ = 0;
   pieces_in_run_ = 0;
   note_offset(at, offset);
-  add_piece(at, offset);
+  add_piece(at, offset, program_offset);
 }
 
 PresentationTime Timeline::presented_at(media::MediaTime pts) const {
@@ -54,6 +58,7 @@ void Timeline::video_reached(PresentationTime end) {
 void Timeline::audio_reached(PresentationTime end) { furthest_ = std::max(furthest_, end); }
 
 void Timeline::observe(media::MediaTime pts, Instant received) {
+  arrivals_[next_arrival_++ % kArrivals] = {pts, received.wall};
   if (!anchored_) return;
   const auto time = presented_at(pts);
   // What lies far from where we are is a stray timestamp; it would poison the minimum.
@@ -72,6 +77,21 @@ void Timeline::note_offset(PresentationTime time, Micros offset) {
   }
 }
 
+// The offset by what came last, beginning with `pts`.
+Timeline::Micros Timeline::least_offset(media::MediaTime pts, PresentationTime at,
+                                        WallTime received) const {
+  auto least = received.time_since_epoch() - duration_cast<Micros>(at);
+  for (const auto& arrival : arrivals_) {
+    const auto ahead = arrival.pts - pts;
+    if (arrival.received < received || ahead <= media::MediaTime::zero() || ahead > seconds(2)) {
+      continue;
+    }
+    const auto time = duration_cast<Micros>(at) + duration_cast<Micros>(ahead);
+    least = std::min(least, arrival.received.time_since_epoch() - time);
+  }
+  return least;
+}
+
 Timeline::Micros Timeline::target_offset(Micros otherwise) const {
   auto least = Micros::max();
   for (const auto& bucket : window_) {
@@ -82,10 +102,13 @@ Timeline::Micros Timeline::target_offset(Micros otherwise) const {
   return least == Micros::max() ? otherwise : least;
 }
 
-void Timeline::add_piece(PresentationTime begin, Micros offset) {
-  const auto limit = pieces_in_run_ < kYoungSeconds ? kYoungSlew : kSlew;
+void Timeline::add_piece(PresentationTime begin, Micros offset, Micros program_offset) {
+  const bool young = pieces_in_run_ < kYoungSeconds;
+  const auto limit = young ? kYoungSlew : kSlew;
   const auto slew = std::clamp(target_offset(offset) - offset, -limit, limit);
-  pieces_.push_back({begin, offset, slew});
+  const bool far = std::chrono::abs(offset - program_offset) > kProgramDateTolerance;
+  if (far && !young) program_offset = offset;
+  pieces_.push_back({begin, offset, slew, program_offset});
   if (pieces_.size() > kPieces) pieces_.pop_front();
   ++pieces_in_run_;
 }
@@ -95,20 +118,29 @@ Timeline::Micros Timeline::Piece::offset_at(PresentationTime time) const {
   return offset + Micros(slew.count() * elapsed.count() / Micros(seconds(1)).count());
 }
 
-WallTime Timeline::captured_at(PresentationTime time) {
-  if (pieces_.empty()) return {};
-  // Each second's slew is fixed when the first sample in it is dated (invariant 2).
+// Each second's slew is fixed when the first sample in it is dated (invariant 2).
+const Timeline::Piece& Timeline::piece_at(PresentationTime time) {
   while (time >= pieces_.back().begin + seconds(1)) {
     const auto& last = pieces_.back();
     const auto next = last.begin + seconds(1);
     const auto offset = last.offset + last.slew;
     const bool far = time - next > seconds(kPieces);
-    add_piece(far ? time : next, offset);
+    add_piece(far ? time : next, offset, last.program_offset);
   }
   const auto after = std::upper_bound(pieces_.begin(), pieces_.end(), time,
                                       [](auto t, const Piece& piece) { return t < piece.begin; });
-  const auto& piece = after == pieces_.begin() ? *after : *std::prev(after);
+  return after == pieces_.begin() ? *after : *std::prev(after);
+}
+
+WallTime Timeline::captured_at(PresentationTime time) {
+  if (pieces_.empty()) return {};
+  const auto& piece = piece_at(time);
   return wall(time, piece.offset_at(std::max(time, piece.begin)));
+}
+
+WallTime Timeline::program_date_at(PresentationTime time) {
+  if (pieces_.empty()) return {};
+  return wall(time, piece_at(time).program_offset);
 }
 
 }  // namespace mirror::transcode

@@ -109,14 +109,74 @@ TEST(Timeline, TheSameTimeHasTheSameDateForEveryRendition) {
   }
 }
 
+TEST(Timeline, WhatCameBeforeTheRunWasBegunTellsItsDate) {
+  Timeline timeline;
+  // The first picture is 300 ms late, the others less and less; the run begins with the tenth.
+  for (int i = 0; i < 10; ++i)
+    timeline.observe(MediaTime(i * 3600), at(i * 40ms + 20ms + (9 - i) * 30ms));
+  timeline.restart(MediaTime(0), PresentationTime(0), at(290ms));
+  EXPECT_EQ(timeline.captured_at(PresentationTime(0)), kEpoch + 20ms);
+  EXPECT_EQ(timeline.program_date_at(PresentationTime(0)), kEpoch + 20ms);
+}
+
+TEST(Timeline, ArrivalsOfAnotherRunTellNothing) {
+  Timeline timeline;
+  timeline.observe(MediaTime(90'000), at(1s));
+  timeline.observe(MediaTime(900'000), at(1s));
+  timeline.restart(MediaTime(0), PresentationTime(0), at(60s));
+  EXPECT_EQ(timeline.program_date_at(PresentationTime(0)), kEpoch + 60s);
+}
+
+TEST(Timeline, ProgramDatesAdvanceExactlyAsTheMediaDoes) {
+  Timeline timeline;
+  for (int i = 0; i < 60 * 25; ++i) {
+    const MediaTime pts(i * 3600);
+    // A start that the date of capture follows for seconds, and jitter.
+    const auto received = at(i * 40ms + (i < 50 ? 90ms : 10ms) + std::chrono::milliseconds(i % 7));
+    if (i == 0) timeline.restart(pts, PresentationTime(0), received);
+    timeline.observe(pts, received);
+    const PresentationTime time = timeline.presented_at(pts);
+    ASSERT_EQ(timeline.program_date_at(time), kEpoch + 90ms + i * 40ms);
+    timeline.video_reached(time + 40ms);
+  }
+  EXPECT_EQ(timeline.captured_at(PresentationTime(59s)), kEpoch + 59s + 10ms);
+}
+
+// A source that is wrong by 100 ppm is 100 ms off after 1,000 s: the date steps, rarely and at
+// once.
+TEST(Timeline, ProgramDatesStepWhenTheSourcesClockHasDriftedFar) {
+  for (const double ppm : {100.0, -100.0}) {
+    Timeline timeline;
+    int steps = 0;
+    std::chrono::microseconds offset{};
+    for (int i = 0; i < 3600 * 25; ++i) {
+      const MediaTime pts(i * 3600);
+      const auto sent = std::chrono::microseconds(std::llround(i * 40'000.0 * (1 + ppm * 1e-6)));
+      if (i == 0) timeline.restart(pts, PresentationTime(0), at(sent));
+      timeline.observe(pts, at(sent));
+      const PresentationTime time = timeline.presented_at(pts);
+      const auto date = timeline.program_date_at(time);
+      const auto now =
+          std::chrono::duration_cast<std::chrono::microseconds>(date - kEpoch - i * 40ms);
+      if (now != offset) ++steps;
+      offset = now;
+      ASSERT_LE(std::chrono::abs(date - (kEpoch + sent)), 105ms);
+      timeline.video_reached(time + 40ms);
+    }
+    EXPECT_EQ(steps, 3) << ppm;
+  }
+}
+
 TEST(Timeline, DatesNeverGoBackThoughTheWallClockDoes) {
   Timeline timeline;
   timeline.restart(MediaTime(0), PresentationTime(0), at(100s));
   const auto before = timeline.captured_at(PresentationTime(1s));
+  const auto dated_before = timeline.program_date_at(PresentationTime(1s));
   timeline.video_reached(PresentationTime(1s));
   timeline.restart(MediaTime(0), PresentationTime(1500ms), at(40s));
   // `before` is the date of the end of what was handed out: none of that is as late.
   EXPECT_GE(timeline.captured_at(PresentationTime(1500ms)), before);
+  EXPECT_GE(timeline.program_date_at(PresentationTime(1500ms)), dated_before);
 }
 
 TEST(Timeline, RemembersHowFarVideoCameInEachRun) {

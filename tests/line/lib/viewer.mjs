@@ -161,13 +161,20 @@ export class Recording {
       }
       expected = chunk.decodeTime + chunk.duration;
     });
-    for (const segment of this.segments) {
+    this.segments.forEach((segment, at) => {
       const parts = this.partsOf(segment.number);
       const joined = Buffer.concat(parts.map((part) => part.bytes));
       assert.ok(joined.equals(segment.bytes), `segment ${segment.number} is its parts`);
       const prft = parts[0].chunk.prft;
-      assert.ok(Math.abs(prft.time - segment.date) <= 1, 'PROGRAM-DATE-TIME is the first prft');
-    }
+      const behind = Math.abs(prft.time - segment.date);
+      assert.ok(behind <= 350, `PROGRAM-DATE-TIME is ${behind} ms from the first prft`);
+      const last = this.segments[at - 1];
+      if (!last || segment.discontinuity || last.number !== segment.number - 1) return;
+      // The date advances as the media does (prft follows the source's clock), to the rounding of
+      // both dates; but one that is far from the source's clock steps there.
+      const astray = Math.abs(segment.date - last.date - last.duration * 1000);
+      assert.ok(astray <= 1 || astray > 99, `segment ${segment.number}: dated ${astray} ms astray`);
+    });
   }
 
   // Bits a second of media over the complete segments.
