@@ -5,26 +5,13 @@ import http from 'node:http';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { lint, rulesOf, wrongIn } from './lib/lint.mjs';
 import { Origin } from './lib/origin.mjs';
 import { whenOver } from './lib/cleanup.mjs';
 import { binary, publishWithSource, run, Server, stepsOf } from './lib.mjs';
 
-// {code, report}: the exit status and the JSON document.
-async function lint(url, args) {
-  const { code, stdout, stderr } = await run(binary('mirror-lint'), ['--json', ...args, url], { codes: [0, 1] });
-  assert.equal(stderr, '');
-  const report = JSON.parse(stdout);
-  assert.equal(code, report.errors + report.warnings > 0 ? 1 : 0, 'the exit status says what the report says');
-  return { code, report };
-}
-
-const rulesOf = (report) => new Set(report.findings.map((finding) => finding.rule));
-
-// What a machine that is busy with other things does to a server that does nothing wrong.
-const kLateness = new Set(['blocking-late', 'hint-late', 'part-late', 'report-stale', 'update-late']);
-
 function assertClean(report) {
-  const wrong = report.findings.filter(({ rule, severity }) => severity !== 'note' && !kLateness.has(rule));
+  const wrong = wrongIn(report);
   assert.deepEqual(wrong, [], JSON.stringify(wrong, null, 1));
 }
 

@@ -18,7 +18,10 @@ struct FeedSettings {
   VideoSettings video{};
   bool audio = true;
   TsMuxerSettings mux{};
-  std::int64_t start_pts = 90'000;         // of the first frame, in 90 kHz ticks
+  std::int64_t start_pts = 90'000;  // of the first frame, in 90 kHz ticks
+  // How far the timestamps jump whenever a looped file begins again, in 90 kHz ticks from 0 to
+  // 2^33: those of a source whose clock is set. Near 2^33 is a jump back.
+  std::int64_t loop_jump = 0;
   std::optional<microseconds> duration{};  // empty: until stopped
 };
 
@@ -31,7 +34,8 @@ std::int64_t first_frame_at(FrameRate rate, std::chrono::sys_time<microseconds> 
 // Where encoding cannot keep up, frames are left out (never delayed) and counted on stderr.
 Status run_synthetic(const FeedSettings& settings, Output& output, Pace& pace);
 
-// Copies the coded audio and video of `path` in a loop, with timestamps that run on.
+// Copies the coded audio and video of `path` in a loop, with timestamps that run on (or jump, see
+// loop_jump).
 Status run_loop_file(const std::string& path, const FeedSettings& settings, Output& output,
                      Pace& pace);
 

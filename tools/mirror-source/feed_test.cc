@@ -129,6 +129,24 @@ class FeedTest : public testing::Test {
     return Judge(path_).run();
   }
 
+  // Two seconds, played for seven.
+  Judged write_loop_and_judge() {
+    settings_.duration = std::chrono::seconds(2);
+    write_and_judge();
+    const std::string looped = path_ + ".loop.ts";
+    settings_.duration = std::chrono::seconds(7);
+    {
+      auto output = open_file(looped);
+      EXPECT_TRUE(output.has_value());
+      Pace pace(Pace::Mode::kUnpaced, stop_);
+      const Status status = run_loop_file(path_, settings_, **output, pace);
+      EXPECT_TRUE(status.has_value()) << status.error().message;
+    }
+    Judged judged = Judge(looped).run();
+    std::filesystem::remove(looped);
+    return judged;
+  }
+
   std::string path_;
   std::atomic<bool> stop_{false};
   FeedSettings settings_;
@@ -212,24 +230,33 @@ TEST_F(FeedTest, WithoutAudio) {
 }
 
 TEST_F(FeedTest, LoopRunsOn) {
-  write_and_judge();
-  const std::string looped = path_ + ".loop.ts";
-  settings_.duration = std::chrono::seconds(7);
-  {
-    auto output = open_file(looped);
-    ASSERT_TRUE(output.has_value());
-    Pace pace(Pace::Mode::kUnpaced, stop_);
-    const Status status = run_loop_file(path_, settings_, **output, pace);
-    ASSERT_TRUE(status.has_value()) << status.error().message;
-  }
-  const Judged judged = Judge(looped).run();
-  std::filesystem::remove(looped);
+  const Judged judged = write_loop_and_judge();
   EXPECT_TRUE(judged.dts_grow);
   EXPECT_NEAR(static_cast<double>(judged.frames.size()), 210, 4);
   for (std::size_t i = 1; i < judged.frames.size(); ++i) {
     const std::int64_t step = judged.frames[i].pts - judged.frames[i - 1].pts;
     EXPECT_GE(step, 2999);
     EXPECT_LE(step, 3000 + 2100) << "at most an audio frame more where the turns meet";
+  }
+}
+
+TEST_F(FeedTest, LoopJumps) {
+  constexpr std::int64_t kWrap = std::int64_t{1} << 33;
+  for (const std::int64_t jump : {std::int64_t{900'000}, kWrap - 900'000}) {
+    settings_.start_pts = 9'000'000;
+    settings_.loop_jump = jump;
+    const Judged judged = write_loop_and_judge();
+    EXPECT_NEAR(static_cast<double>(judged.frames.size()), 210, 4);
+    int jumps = 0;
+    for (std::size_t i = 1; i < judged.frames.size(); ++i) {
+      // As 33 bits tell it, whatever the reader made of the wrap.
+      const std::int64_t step = judged.frames[i].pts - judged.frames[i - 1].pts;
+      const std::int64_t distance = (step + kWrap) % kWrap;
+      if (distance <= 6000) continue;
+      ++jumps;
+      EXPECT_NEAR(static_cast<double>(distance - jump), 3000, 2200);
+    }
+    EXPECT_EQ(jumps, 3);
   }
 }
 

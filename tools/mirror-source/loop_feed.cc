@@ -47,6 +47,7 @@ class LoopFeed {
   std::optional<std::int64_t> file_begin_;  // the first dts of this turn, in ticks
   std::int64_t turn_begin_ = 0;             // where this turn lies on the output's timeline
   std::int64_t turn_end_ = 0;
+  std::int64_t jumped_ = 0;  // the sum of all jumps so far
   microseconds start_{0};
 };
 
@@ -75,6 +76,7 @@ Status LoopFeed::run(Pace& pace) {
     if (*turn == Turn::kStopped) return {};
     if (turn_end_ <= turn_begin_) return fail("the file has no timestamps to play it by");
     turn_begin_ = turn_end_;
+    jumped_ += settings_.loop_jump;
     file_begin_.reset();
     // By bytes where the format can (a transport stream), else by time.
     const int flags = (input_->iformat->flags & AVFMT_NO_BYTE_SEEK) != 0 ? AVSEEK_FLAG_BACKWARD
@@ -120,7 +122,8 @@ Status LoopFeed::write(AVPacket& packet) {
   if (dts <= last_dts_[out]) return {};
   last_dts_[out] = dts;
   turn_end_ = std::max(turn_end_, dts + std::max<std::int64_t>(packet.duration, 1));
-  return muxer_->write(packet, static_cast<int>(out), kTicks, shift + settings_.start_pts);
+  return muxer_->write(packet, static_cast<int>(out), kTicks,
+                       shift + settings_.start_pts + jumped_);
 }
 
 }  // namespace

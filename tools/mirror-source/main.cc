@@ -35,6 +35,7 @@ struct Options {
   std::string bitrate = "2M";
   std::string start_pts = "1s";
   std::string loop_file;
+  std::string loop_jump = "0";
   std::string passphrase;
   int bit_depth = 8;
   int b_frames = 0;
@@ -83,6 +84,10 @@ void declare(CLI::App& app, Options& options) {
       ->capture_default_str();
   app.add_option("--loop-file", options.loop_file, "play this file for ever instead of drawing")
       ->check(CLI::ExistingFile);
+  app.add_option("--loop-jump", options.loop_jump,
+                 "how far the timestamps jump whenever that file begins again; as --start-pts, or "
+                 "negative: back")
+      ->capture_default_str();
   app.add_flag("--reconnect", options.reconnect, "call again, for ever, when refused or cut off");
   app.add_flag("--video-pes-length", options.video_pes_length,
                "write PES_packet_length for video where it fits");
@@ -134,17 +139,20 @@ Result<std::int64_t> parse_bitrate(const std::string& text) {
   return static_cast<std::int64_t>(value * unit);
 }
 
-Result<std::int64_t> parse_start_pts(const std::string& text) {
+// Ticks, or seconds with an s behind, as 33 bits; a negative value is as much before 0.
+Result<std::int64_t> parse_ticks(std::string_view option, const std::string& text, bool negative) {
   constexpr std::int64_t kWrap = std::int64_t{1} << 33;
   std::string_view digits = text;
   const bool seconds = digits.ends_with('s');
   if (seconds) digits.remove_suffix(1);
   double value = 0;
   const double unit = seconds ? 90'000 : 1;
-  if (!read_number(digits, value) || !(value >= 0) || value * unit >= static_cast<double>(kWrap)) {
-    return fail("--start-pts {}: not from 0 to 8589934591 ticks", text);
+  if (!read_number(digits, value) || !(value >= 0 || negative) ||
+      std::abs(value) * unit >= static_cast<double>(kWrap)) {
+    return fail("{} {}: not from {} to 8589934591 ticks", option, text,
+                negative ? "-8589934591" : "0");
   }
-  return std::llround(value * unit);
+  return (std::llround(value * unit) + kWrap) % kWrap;
 }
 
 Status parse_size(const std::string& text, VideoSettings& video) {
@@ -175,9 +183,12 @@ Result<FeedSettings> settings_of(const Options& options) {
   const auto bitrate = parse_bitrate(options.bitrate);
   if (!bitrate) return std::unexpected(bitrate.error());
   settings.video.bitrate_bps = *bitrate;
-  const auto start_pts = parse_start_pts(options.start_pts);
+  const auto start_pts = parse_ticks("--start-pts", options.start_pts, false);
   if (!start_pts) return std::unexpected(start_pts.error());
   settings.start_pts = *start_pts;
+  const auto loop_jump = parse_ticks("--loop-jump", options.loop_jump, true);
+  if (!loop_jump) return std::unexpected(loop_jump.error());
+  settings.loop_jump = *loop_jump;
   if (Status sized = parse_size(options.size, settings.video); !sized) {
     return std::unexpected(sized.error());
   }
