@@ -48,7 +48,7 @@ function clockOf(ts) {
 
 // Sends `bytes` over SRT at the pace of their PCR, or at `bitsPerSecond`. The bytes go as they are:
 // to ffmpeg they are just data. (srt-live-transmit would do, but spins for ever at the end of its
-// standard input.)
+// standard input.) While `silent` is set on what this returns, the connection stands and nothing is sent.
 export function publishRaw(t, server, streamId, bytes, { bitsPerSecond } = {}) {
   const child = ending(
     t,
@@ -63,7 +63,8 @@ export function publishRaw(t, server, streamId, bytes, { bitsPerSecond } = {}) {
     ),
   );
   const marks = bitsPerSecond ? [] : clockOf(bytes);
-  const began = Date.now();
+  let began = Date.now();
+  let looked = began;
   let sent = 0;
   let mark = 0;
   // How many bytes are due: all before the last PCR whose time has come.
@@ -74,6 +75,10 @@ export function publishRaw(t, server, streamId, bytes, { bitsPerSecond } = {}) {
     return mark === marks.length ? bytes.length : marks[mark].at;
   };
   const timer = setInterval(() => {
+    const now = Date.now();
+    if (child.silent) began += now - looked;
+    looked = now;
+    if (child.silent) return;
     for (const end = due(); end - sent >= kPayload || (end === bytes.length && sent < end); ) {
       child.process.stdin.write(bytes.subarray(sent, Math.min(sent + kPayload, bytes.length)));
       sent = Math.min(sent + kPayload, bytes.length);
