@@ -20,6 +20,8 @@
 #include "base/clock.h"
 #include "base/result.h"
 
+struct gnutls_session_int;  // what GnuTLS's session handle points to
+
 namespace mirror::net {
 
 class TlsCredentials {
@@ -44,6 +46,10 @@ class TlsCredentials {
   TlsCredentials& operator=(const TlsCredentials&) = delete;
 
   WallTime expires() const;
+
+  // Gives a server session this certificate and the key of its tickets, for those who do TLS by
+  // other means than TlsSession (QUIC). The credentials must outlive the session.
+  Status equip(gnutls_session_int* session) const;
 
  private:
   friend class TlsSession;

@@ -213,6 +213,14 @@ TlsCredentials::~TlsCredentials() = default;
 
 WallTime TlsCredentials::expires() const { return impl_->expires; }
 
+Status TlsCredentials::equip(gnutls_session_int* session) const {
+  int rc = gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, impl_->certificate);
+  if (rc < 0) return fail("TLS credentials: {}", gnutls_strerror(rc));
+  rc = gnutls_session_ticket_enable_server(session, &impl_->ticket_key);
+  if (rc < 0) return fail("TLS tickets: {}", gnutls_strerror(rc));
+  return {};
+}
+
 Result<std::shared_ptr<TlsCredentials>> TlsCredentials::load(
     const std::filesystem::path& certificate, const std::filesystem::path& key, WallTime now) {
   auto crt_pem = read_file(certificate);

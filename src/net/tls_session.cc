@@ -68,10 +68,9 @@ Result<std::unique_ptr<TlsSession>> TlsSession::create(
   const auto& shared = *impl->credentials->impl_;
   rc = gnutls_priority_set(impl->session, shared.priority);
   if (rc < 0) return fail("TLS priority: {}", gnutls_strerror(rc));
-  rc = gnutls_credentials_set(impl->session, GNUTLS_CRD_CERTIFICATE, shared.certificate);
-  if (rc < 0) return fail("TLS credentials: {}", gnutls_strerror(rc));
-  rc = gnutls_session_ticket_enable_server(impl->session, &shared.ticket_key);
-  if (rc < 0) return fail("TLS tickets: {}", gnutls_strerror(rc));
+  if (auto status = impl->credentials->equip(impl->session); !status) {
+    return std::unexpected(std::move(status.error()));
+  }
   unsigned char h2[] = "h2";
   unsigned char h1[] = "http/1.1";
   const gnutls_datum_t protocols[] = {{h2, 2}, {h1, 8}};

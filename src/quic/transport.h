@@ -96,7 +96,8 @@ class Application {
   virtual void on_stream_data(StreamId stream, std::span<const std::uint8_t> bytes, bool fin) = 0;
   // The peer's RESET_STREAM: nothing more comes on it.
   virtual void on_stream_reset(StreamId stream, std::uint64_t error) = 0;
-  // The peer's STOP_SENDING; the transport has answered with RESET_STREAM.
+  // The peer's STOP_SENDING; the transport has answered with RESET_STREAM. `error` is 0 where the
+  // transport does not know it (it learns of a STOP_SENDING when it wants to send more).
   virtual void on_stop_sending(StreamId stream, std::uint64_t error) = 0;
   // queued_bytes(stream) fell below half of kQueuedBytesHigh after it had reached it.
   virtual void on_writable(StreamId stream) = 0;
@@ -104,6 +105,8 @@ class Application {
   virtual void on_stream_closed(StreamId stream) = 0;
   virtual void on_streams_available() = 0;
   virtual void on_datagram(std::span<const std::uint8_t> bytes) = 0;
+  // The endpoint takes no new connections and waits for this one to end: time to say GOAWAY.
+  virtual void on_drain() {}
 
   // The connection is over; the Transport may not be used any more and the Application is destroyed
   // soon after. `reason` is for the log.

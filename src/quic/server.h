@@ -1,0 +1,60 @@
+// Server: QUIC over UDP listeners on several loops. Built by `app` before the loops run.
+//
+// Each loop has its own sockets (SO_REUSEPORT), its own connections and its own way to make
+// applications; a connection stays on the loop that accepted it, also when its peer's address
+// changes and the kernel hands its datagrams to another.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "quic/endpoint.h"
+
+namespace mirror::quic {
+
+struct Listen {
+  std::string address;  // "0.0.0.0", "::", "127.0.0.1"; "*" is both families
+  std::uint16_t port = 0;
+};
+
+class Server {
+ public:
+  static constexpr std::size_t kLoopsMax = 256;  // a worker's index is one byte
+
+  using ApplicationFactory = std::function<EndpointCore::MakeApplication(net::EventLoop&)>;
+
+  struct Options {
+    std::vector<std::string> alpn;  // {"h3"}
+    Limits limits;
+    std::optional<Secret> secret;  // none: random, and no reset outlives the process
+    Offload offload = Offload::kAuto;
+  };
+
+  // Opens every listener on every loop. Errors name address, port and fault.
+  static Result<std::unique_ptr<Server>> create(
+      std::span<net::EventLoop* const> loops, const std::vector<Listen>& listens,
+      std::shared_ptr<const net::TlsCredentials> credentials, const Options& options,
+      const ApplicationFactory& make_application, Metrics& metrics);
+  ~Server();  // after the loops have stopped
+
+  std::uint16_t port(std::size_t listen_index) const;
+  Endpoint& endpoint(std::size_t loop_index) { return *endpoints_[loop_index]; }
+
+  // Any thread: the certificate of the handshakes from now on.
+  void set_credentials(std::shared_ptr<const net::TlsCredentials> credentials);
+  // Any thread: no new connections, Application::on_drain() to those that are there. `done` runs on
+  // some loop once all are gone; nobody is hurried.
+  void drain(std::function<void()> done);
+
+ private:
+  Server() = default;
+  std::vector<std::unique_ptr<Endpoint>> endpoints_;  // by worker
+  std::vector<std::uint16_t> ports_;                  // by listen
+};
+
+}  // namespace mirror::quic
