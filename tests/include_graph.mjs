@@ -20,7 +20,8 @@ const ARROWS = {
   ingest: ['mpegts', 'media', 'base'],
   stream: ['transcode', 'hls', 'media', 'base'],
   net: ['base'],
-  http: ['net', 'base'],
+  quic: ['net', 'base'],
+  http: ['quic', 'net', 'base'],
   api: ['http', 'net', 'stream', 'hls', 'media', 'base'], // net for the loop alone
 };
 ARROWS.app = Object.keys(ARROWS); // the wiring sees everything
