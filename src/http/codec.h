@@ -32,6 +32,14 @@ class Carrier {
   // For the metrics.
   virtual void answered(Version version, int status) = 0;
   virtual void broke_protocol() = 0;
+
+  // What is let fall, each counted.
+  enum class Dropped { kDatagram, kWebTransportStream, kPush, kPriorityUpdate };
+  virtual void dropped(Dropped) {}
+  // Handler::admits_origin().
+  virtual bool admits_origin(const Request&) const { return true; }
+  // Limits::alt_svc where this connection's answers are to carry it; else empty.
+  virtual std::string_view alt_svc() const { return {}; }
 };
 
 class Codec {

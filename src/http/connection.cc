@@ -366,6 +366,9 @@ std::string_view Connection::date() const { return shard_.date(); }
 void Connection::answered(Version version, int status) {
   shard_.metrics().requests(version, status).Increment();
 }
+std::string_view Connection::alt_svc() const {
+  return tls_ ? std::string_view(limits().alt_svc) : std::string_view();
+}
 void Connection::broke_protocol() { shard_.metrics().protocol_errors.Increment(); }
 
 void Connection::schedule() {

@@ -61,6 +61,7 @@ class Connection final : public net::EventLoop::Watcher, private Carrier {
   void schedule() override;
   void answered(Version version, int status) override;
   void broke_protocol() override;
+  std::string_view alt_svc() const override;
 
   void read();
   void take_tls(std::span<const std::uint8_t> records);

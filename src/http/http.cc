@@ -20,6 +20,8 @@ std::string_view name_of(Method method) {
       return "DELETE";
     case Method::kPatch:
       return "PATCH";
+    case Method::kConnect:
+      return "CONNECT";
     case Method::kOther:
       break;
   }
@@ -102,6 +104,8 @@ std::string_view reason_phrase(int status) {
       return "Misdirected Request";
     case 422:
       return "Unprocessable Content";
+    case 425:
+      return "Too Early";
     case 429:
       return "Too Many Requests";
     case 431:
@@ -128,6 +132,11 @@ std::optional<std::string_view> Request::header(std::string_view name) const {
     if (header.name == name) return header.value;
   }
   return std::nullopt;
+}
+
+bool Handler::admits_origin(const Request& request) const {
+  const auto origin = request.header("origin");
+  return !origin || (origin->starts_with("https://") && origin->substr(8) == request.authority);
 }
 
 Response Response::text(int status, std::string_view body) {

@@ -16,7 +16,7 @@
 
 namespace mirror::http {
 
-enum class Method { kGet, kHead, kOptions, kPost, kPut, kDelete, kPatch, kOther };
+enum class Method { kGet, kHead, kOptions, kPost, kPut, kDelete, kPatch, kConnect, kOther };
 enum class Version { kHttp10, kHttp11, kHttp2, kHttp3 };
 
 std::string_view name_of(Method method);
@@ -54,6 +54,7 @@ struct Response {
 };
 
 class Prepared;
+class WebTransportSession;
 
 // One request on its way to being answered. Lives on its connection's loop, owned by the
 // connection; valid from handle() until the answer is finished or the peer goes, whichever comes
@@ -92,6 +93,19 @@ class Exchange {
   static constexpr std::size_t kQueuedBytesHigh = 256 * 1024;
   virtual std::size_t queued_bytes() const = 0;
 
+  // Server push (RFC 9114 4.6), before this exchange's own answer is finished: promises `promise`
+  // (GET or HEAD; authority, path and query are needed, headers are sent along) on this request and
+  // sends `answer` on a stream of its own. False, and nothing is sent: this is not HTTP/3, the peer
+  // takes no pushes or no more of them, or Limits::pushes_max are on their way.
+  virtual bool push(const Request& promise, std::shared_ptr<const Prepared> answer) {
+    (void)promise, (void)answer;
+    return false;
+  }
+
+  // The session that this request asks for (Method::kConnect), to be accepted instead of a
+  // respond(); null for every other request, and over every other version. See webtransport.h.
+  virtual WebTransportSession* webtransport() { return nullptr; }
+
   // Kept until the exchange ends in any way (answered, peer gone, server stopping), then destroyed
   // on the loop. At most one.
   virtual void attach(std::unique_ptr<Attachment> attachment) = 0;
@@ -102,6 +116,10 @@ class Handler {
  public:
   virtual ~Handler() = default;
   virtual void handle(const Request& request, Exchange& exchange) = 0;
+  // May a page of this origin open a WebTransport session? Asked before handle(), which is not
+  // called when the answer is no (403). By default: the origin that was asked, and programs that
+  // name none.
+  virtual bool admits_origin(const Request& request) const;
 };
 
 }  // namespace mirror::http

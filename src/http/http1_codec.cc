@@ -169,6 +169,11 @@ void Http1Codec::send_head(int status, const Headers& headers, std::string_view 
 }
 
 void Http1Codec::end_head(std::span<const Header> headers) {
+  if (const auto alt_svc = carrier_.alt_svc(); !alt_svc.empty()) {
+    output_.copy("alt-svc: ");
+    output_.copy(alt_svc);
+    output_.copy("\r\n");
+  }
   for (const Header& header : headers) {
     // What a header was made of may be a stranger's: it must not split the response.
     if (!is_token(header.name) || !is_field_value(header.value)) continue;

@@ -59,7 +59,7 @@ class Http2Codec::Stream final : public Exchange {
     const std::string length = fmt::format("{}", size);
     const bool bodiless = is_bodiless(response.status);
     if (!head_only_ && !bodiless) {
-      for (Bytes& piece : response.body) push(std::move(piece));
+      for (Bytes& piece : response.body) enqueue(std::move(piece));
     }
     answer_ = Answer::kDone;
     submit_head(response.status, response.headers, bodiless ? std::string_view() : length);
@@ -69,7 +69,7 @@ class Http2Codec::Stream final : public Exchange {
   void respond(std::shared_ptr<const Prepared> answer, std::span<const Header> extra) override {
     if (answer_ != Answer::kDue) return;
     if (!head_only_ && !is_bodiless(answer->status())) {
-      for (const Bytes& piece : answer->body()) push(piece);
+      for (const Bytes& piece : answer->body()) enqueue(piece);
     }
     answer_ = Answer::kDone;
     prepared_ = std::move(answer);
@@ -95,7 +95,7 @@ class Http2Codec::Stream final : public Exchange {
   void write(Bytes bytes) override {
     if (answer_ != Answer::kGrowing || bodiless_ || bytes.empty()) return;
     codec_.growing_cost_ += bytes.size() + sizeof(Bytes);
-    push(std::move(bytes));
+    enqueue(std::move(bytes));
     if (codec_.growing_cost_ > codec_.carrier_.limits().queued_bytes_per_connection_max) {
       return abort();
     }
@@ -131,7 +131,7 @@ class Http2Codec::Stream final : public Exchange {
   friend struct Http2Codec::Callbacks;
   enum class Answer { kDue, kGrowing, kDone };
 
-  void push(Bytes piece) {
+  void enqueue(Bytes piece) {
     if (piece.empty()) return;
     if (body_size_ == 0) waiting_since_ = codec_.carrier_.now();
     body_size_ += piece.size();
@@ -372,6 +372,9 @@ void Http2Codec::Stream::submit_head(int status, const Headers& headers, std::st
 void Http2Codec::Stream::submit(int status, FieldList& fields, std::span<const Header> headers) {
   codec_.carrier_.answered(Version::kHttp2, status);
   fields.push_back(field("date", codec_.carrier_.date()));
+  if (const auto alt_svc = codec_.carrier_.alt_svc(); !alt_svc.empty()) {
+    fields.push_back(field("alt-svc", alt_svc));
+  }
   for (const Header& header : headers) {
     if (!is_token(header.name) || !is_field_value(header.value)) continue;
     if (is_connection_field(header.name)) continue;

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "http/qpack.h"
 #include "http/request_rules.h"
 
 namespace mirror::http {
@@ -34,6 +35,16 @@ Prepared::Prepared(int status, Headers headers, std::vector<Bytes> body)
     http1_head_ += fmt::format("{}: {}\r\n", header.name, header.value);
     http2_fields_.push_back({header.name, header.value});
   }
+}
+
+std::string_view Prepared::http3_section() const {
+  std::call_once(http3_once_, [this] {
+    std::vector<QpackField> fields;
+    fields.reserve(http2_fields_.size());
+    for (const auto& [name, value] : http2_fields_) fields.push_back({name, value});
+    http3_section_ = qpack_encode(fields);
+  });
+  return http3_section_;
 }
 
 std::optional<std::string_view> Prepared::header(std::string_view name) const {

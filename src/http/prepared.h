@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -45,6 +46,9 @@ class Prepared {
   std::string_view http1_head() const { return http1_head_; }
   // :status first, then content-length where there is one, then headers().
   std::span<const Field> http2_fields() const { return http2_fields_; }
+  // The same fields as one field section without a dynamic table, which field lines may be appended
+  // to; encoded when it is first asked for, as most answers never are over HTTP/3. Any thread.
+  std::string_view http3_section() const;
 
  private:
   int status_;
@@ -55,6 +59,8 @@ class Prepared {
   std::string length_text_;
   std::string http1_head_;
   std::vector<Field> http2_fields_;
+  mutable std::once_flag http3_once_;
+  mutable std::string http3_section_;
 };
 
 }  // namespace mirror::http

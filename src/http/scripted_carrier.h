@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdlib>
+#include <functional>
 #include <list>
 #include <memory>
 #include <string>
@@ -22,6 +23,7 @@ class ScriptedCarrier final : public Carrier {
   };
 
   void handle(const Request& request, Exchange& exchange) override {
+    if (handler && handler(request, exchange)) return;
     seen.push_back({request.method, request.path, request.query, request.authority, request.body});
     if (request.path.starts_with("/later") || request.path.starts_with("/leave")) {
       exchange.attach(std::make_unique<Held>(*this, exchange));
@@ -51,6 +53,11 @@ class ScriptedCarrier final : public Carrier {
   void schedule() override { scheduled = true; }
   void answered(Version, int status) override { statuses.push_back(status); }
   void broke_protocol() override { ++protocol_errors; }
+  void dropped(Dropped) override { ++drops; }
+  bool admits_origin(const Request& request) const override {
+    return request.header("origin").value_or("https://h") == "https://h";
+  }
+  std::string_view alt_svc() const override { return limits_.alt_svc; }
 
   struct Held final : Exchange::Attachment {
     Held(ScriptedCarrier& carrier, Exchange& which) : owner(carrier), exchange(which) {
@@ -63,10 +70,12 @@ class ScriptedCarrier final : public Carrier {
     std::list<Held*>::iterator place;
   };
 
+  std::function<bool(const Request&, Exchange&)> handler;  // true: it has dealt with the request
   Limits limits_;
   SteadyTime time{std::chrono::seconds(1000)};
   bool scheduled = false;
   int protocol_errors = 0;
+  int drops = 0;
   std::vector<int> statuses;
   std::vector<Seen> seen;
   std::list<Held*> held;
