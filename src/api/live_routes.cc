@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -125,6 +126,12 @@ struct LiveRoutes::Target {
   bool is_first() const { return rendition == &presentation->renditions().front(); }
 };
 
+struct LiveRoutes::Pushed {
+  Target target;
+  hls::PartName name;
+  http::Request promise;
+};
+
 LiveRoutes::LiveRoutes(const stream::Registry& registry, const Cors& cors, HeldRequests& held,
                        const net::EventLoop& loop)
     : registry_(registry), cors_(cors), held_(held), loop_(loop), answers_(cors) {}
@@ -192,7 +199,8 @@ void LiveRoutes::media_playlist(const Target& target, const http::Request& reque
   if (target.is_first() && !directed) target.audience->count_plain_reload();
 
   const std::uint64_t seen = window->version();
-  auto attempt = [this, window, asker = std::move(asker), question = *question, directed](
+  auto attempt = [this, window, asker = std::move(asker), question = *question, directed,
+                  pushed = pushed_with(*question, target, request, exchange)](
                      http::Exchange& waiting, Occasion occasion) {
     const auto view = window->view();
     const Readiness readiness = readiness_of(*view, question);
@@ -205,6 +213,7 @@ void LiveRoutes::media_playlist(const Target& target, const http::Request& reque
     } else if (view->playlists.empty()) {
       asker.refuse(waiting, 404, kCacheError, "the rendition ended before it began");
     } else {
+      if (pushed) push(*pushed, *view, waiting);
       // What ended may begin again: then the same directives have another answer.
       const bool lasting = directed && !view->ended;
       asker.answer(waiting, answers_.playlist(form_of(view->playlists, question), asker.gzip,
@@ -214,6 +223,35 @@ void LiveRoutes::media_playlist(const Target& target, const http::Request& reque
   };
   if (attempt(exchange, held_.full() ? Occasion::kTimeOut : Occasion::kPublished)) return;
   held_.hold(exchange, publications_of(window), seen, std::move(attempt), loop_.now() + kHoldPart);
+}
+
+// A client that takes pushes (RFC 9114, 4.6) and follows a playlist part by part is sent each part
+// with the playlist that lists it.
+std::optional<LiveRoutes::Pushed> LiveRoutes::pushed_with(const hls::PlaylistQuestion& question,
+                                                          const Target& target,
+                                                          const http::Request& request,
+                                                          const http::Exchange& exchange) {
+  if (!question.msn || !question.part || !exchange.takes_pushes()) return std::nullopt;
+  const hls::PartName name{{*question.msn, *question.part}};
+  const std::string_view path = request.path;
+  http::Request promise{.method = http::Method::kGet,
+                        .version = request.version,
+                        .secure = request.secure,
+                        .path = fmt::format("{}{}/{}.{}.m4s", path.substr(0, path.rfind('/') + 1),
+                                            target.presentation->epoch(), *question.msn,
+                                            *question.part),
+                        .query = {},
+                        .authority = request.authority,
+                        .headers = {},
+                        .body = {},
+                        .remote = {}};
+  return Pushed{target, name, std::move(promise)};
+}
+
+void LiveRoutes::push(const Pushed& pushed, const hls::WindowView& view, http::Exchange& exchange) {
+  const auto [segment, part] = pushed.name.position;
+  if (readiness_of_part(view, segment, part) != Readiness::kReady) return;
+  exchange.push(pushed.promise, media_answer(pushed.target, view, pushed.name));
 }
 
 void LiveRoutes::media(const Target& target, std::string_view name, const http::Request& request,

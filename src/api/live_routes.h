@@ -11,6 +11,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "api/answers.h"
@@ -39,11 +40,16 @@ class LiveRoutes {
  private:
   struct Asker;   // what every answer needs to know of the request
   struct Target;  // one found rendition
+  struct Pushed;  // a part that a client is to be sent without asking
 
   void multivariant(const std::shared_ptr<stream::Stream>& stream, const http::Request& request,
                     Asker asker, http::Exchange& exchange);
   void media_playlist(const Target& target, const http::Request& request, Asker asker,
                       http::Exchange& exchange);
+  static std::optional<Pushed> pushed_with(const hls::PlaylistQuestion& question,
+                                           const Target& target, const http::Request& request,
+                                           const http::Exchange& exchange);
+  void push(const Pushed& pushed, const hls::WindowView& view, http::Exchange& exchange);
   void media(const Target& target, std::string_view name, const http::Request& request, Asker asker,
              http::Exchange& exchange);
   void grow_part(const Target& target, hls::PartPosition position, Asker asker,

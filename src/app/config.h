@@ -42,6 +42,7 @@ struct Config {
     std::uint16_t port = 8443;
     std::string certificate;  // PEM files; both or none
     std::string key;
+    bool http3 = true;  // QUIC on the UDP port of the same number
   } https;
 
   struct Http {

@@ -156,11 +156,14 @@ std::vector<Key> make_keys() {
 
       {"https.address", text<&C::https, &C::Https::address>(check_address),
        "Where viewers connect."},
-      {"https.port", integer<&C::https, &C::Https::port>(1, 65535), "TCP."},
+      {"https.port", integer<&C::https, &C::Https::port>(1, 65535),
+       "TCP; UDP too where https.http3 is on."},
       {"https.certificate", text<&C::https, &C::Https::certificate>(),
        "PEM file: the certificate, then its chain. Empty, with an empty key: Mirror makes a "
        "self-signed one and keeps it in state_dir."},
       {"https.key", text<&C::https, &C::Https::key>(), "PEM file: the certificate's private key."},
+      {"https.http3", BoolKey{member<&C::https, &C::Https::http3>},
+       "HTTP/3 and WebTransport over QUIC. Browsers use it only with a certificate that they trust."},
 
       {"http.enabled", BoolKey{member<&C::http, &C::Http::enabled>},
        "Plain HTTP, for probes and local use."},

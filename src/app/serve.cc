@@ -4,12 +4,15 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <ctime>
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -25,6 +28,7 @@
 #include "ingest/srt_listener.h"
 #include "net/event_loop.h"
 #include "net/tls.h"
+#include "quic/server.h"
 #include "stream/registry.h"
 
 namespace mirror::app {
@@ -38,6 +42,11 @@ constexpr auto kViewersEnd = 4s;
 constexpr auto kSweepEvery = 1s;
 // What a viewer still fetches when everything has ended: the last parts of what was live.
 constexpr auto kAfterglow = 500ms;
+constexpr auto kSilenceBeyondIdle = 5s;
+// Routers forget a UDP flow after 30 s (RFC 9308, 3.2), and push viewers say nothing for hours.
+constexpr auto kKeepAlive = 15s;
+// WebTransport needs datagrams to be negotiated (RFC 9297, 2.1.1); nothing of ours sends long ones.
+constexpr std::size_t kDatagramBytesMax = 1'500;
 
 // Signals that end us, blocked in every thread and taken by await_end() on the main one.
 sigset_t ending_signals() {
@@ -102,18 +111,55 @@ ingest::SrtSettings srt_settings(const Config& config) {
 http::Limits http_limits(const Config& config) {
   return {.connections_per_loop_max = config.network.connections_per_loop_max,
           .header_timeout = config.network.header_timeout,
-          .idle_timeout = config.network.idle_timeout};
+          .idle_timeout = config.network.idle_timeout,
+          .alt_svc = config.https.http3
+                         ? fmt::format("h3=\":{}\"; ma=86400", config.https.port)
+                         : std::string()};
 }
 
-Result<std::vector<http::Listen>> listens_of(const Config& config, WallTime now) {
-  auto tls = config.https.certificate.empty()
-                 ? net::TlsCredentials::load_or_generate(config.state_dir,
-                                                         net::TlsCredentials::local_names(), now)
-                 : net::TlsCredentials::load(config.https.certificate, config.https.key, now);
-  if (!tls) return std::unexpected(std::move(tls.error()));
-  std::vector<http::Listen> listens = {{config.https.address, config.https.port, *tls}};
+quic::Limits quic_limits(const Config& config) {
+  const http::Limits http;
+  return {.connections_max = config.network.connections_per_loop_max,
+          .handshake_timeout = config.network.header_timeout,
+          // A connection that nothing is asked on is HTTP's to end; this one is for peers that are
+          // gone without a word.
+          .idle_timeout = config.network.idle_timeout + kSilenceBeyondIdle,
+          .keep_alive = kKeepAlive,
+          .bidirectional_streams_max = http.concurrent_streams_max,
+          .datagram_bytes_max = kDatagramBytesMax};
+}
+
+Result<std::shared_ptr<net::TlsCredentials>> credentials_of(const Config& config, WallTime now) {
+  return config.https.certificate.empty()
+             ? net::TlsCredentials::load_or_generate(config.state_dir,
+                                                     net::TlsCredentials::local_names(), now)
+             : net::TlsCredentials::load(config.https.certificate, config.https.key, now);
+}
+
+std::vector<http::Listen> listens_of(const Config& config,
+                                     std::shared_ptr<net::TlsCredentials> credentials) {
+  std::vector<http::Listen> listens = {
+      {config.https.address, config.https.port, std::move(credentials)}};
   if (config.http.enabled) listens.push_back({config.http.address, config.http.port, nullptr});
   return listens;
+}
+
+// HTTP/3 on the loops of `server`, which outlives it. Null where it is switched off.
+Result<std::unique_ptr<quic::Server>> create_quic(const Config& config,
+                                                  std::span<net::EventLoop* const> loops,
+                                                  std::shared_ptr<const net::TlsCredentials> tls,
+                                                  http::Server& server, Metrics& metrics) {
+  if (!config.https.http3) return nullptr;
+  const auto applications = [&server, loops](net::EventLoop& loop) {
+    const auto index = static_cast<std::size_t>(std::ranges::find(loops, &loop) - loops.begin());
+    return [&server, index](quic::Transport& transport) { return server.accept(index, transport); };
+  };
+  return quic::Server::create(loops, {{config.https.address, config.https.port}}, std::move(tls),
+                              {.alpn = {"h3"},
+                               .limits = quic_limits(config),
+                               .secret = std::nullopt,
+                               .offload = quic::Offload::kAuto},
+                              applications, metrics);
 }
 
 // The loops' threads. Destruction stops and joins them.
@@ -144,11 +190,17 @@ void wait_until_ended(const stream::Registry& registry) {
   }
 }
 
-void drain(http::Server& server) {
-  auto drained = std::make_shared<std::promise<void>>();
-  auto done = drained->get_future();
-  server.drain([drained] { drained->set_value(); });
-  done.wait_for(kViewersEnd);
+void drain(http::Server& server, quic::Server* quic) {
+  const auto deadline = std::chrono::steady_clock::now() + kViewersEnd;
+  std::vector<std::future<void>> ends;
+  const auto end = [&ends] {
+    auto drained = std::make_shared<std::promise<void>>();
+    ends.push_back(drained->get_future());
+    return [drained] { drained->set_value(); };
+  };
+  server.drain(end());
+  if (quic != nullptr) quic->drain(end());
+  for (auto& each : ends) each.wait_until(deadline);
 }
 
 Status run(const Config& config, const Log& log) {
@@ -181,13 +233,15 @@ Status run(const Config& config, const Log& log) {
   std::atomic<bool> draining{false};
   const api::ApiSettings api_settings{.cors_allow_origins = config.cors.allow_origins};
   const api::ApiEnvironment api_environment{registry, metrics, clock, draining};
-  auto listens = listens_of(config, clock.now().wall);
-  if (!listens) return std::unexpected(std::move(listens.error()));
+  const auto credentials = credentials_of(config, clock.now().wall);
+  if (!credentials) return std::unexpected(credentials.error());
   auto server = http::Server::create(
-      loop_list, *listens, http_limits(config),
+      loop_list, listens_of(config, *credentials), http_limits(config),
       [&](net::EventLoop& loop) { return api::make_handler(loop, api_settings, api_environment); },
       metrics, log);
   if (!server) return std::unexpected(std::move(server.error()));
+  auto quic = create_quic(config, loop_list, *credentials, **server, metrics);
+  if (!quic) return std::unexpected(std::move(quic.error()));
   auto threads = std::make_unique<LoopThreads>(loops);
 
   // Publishers.
@@ -210,7 +264,7 @@ Status run(const Config& config, const Log& log) {
   registry.stop_all();
   wait_until_ended(registry);
   if (had_streams) std::this_thread::sleep_for(kAfterglow);
-  drain(**server);
+  drain(**server, quic->get());
   threads.reset();
   log.info("app", "stopped");
   return {};

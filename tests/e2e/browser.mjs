@@ -7,13 +7,13 @@ import { installProbe } from './probe.mjs';
 
 export const browserPath = process.env.MIRROR_CHROMIUM ?? '/usr/bin/chromium';
 
-// {browser, page}; the page has the probe of probe.mjs.
-export async function openBrowser(say) {
+// {browser, page}; the page has the probe of probe.mjs. With `quic` it may speak HTTP/3; `args` are added.
+export async function openBrowser(say, { quic = false, args = [] } = {}) {
   assert.ok(existsSync(browserPath), `${browserPath} is missing: install chromium`);
   const browser = await chromium.launch({
     executablePath: browserPath,
     headless: true,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    args: ['--no-sandbox', '--disable-gpu', ...(quic ? [] : ['--disable-quic']), ...args, '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync', '--ignore-certificate-errors',
       '--autoplay-policy=no-user-gesture-required', '--disable-background-timer-throttling',
       '--disable-renderer-backgrounding'],

@@ -45,6 +45,20 @@ export async function freeTcpPort() {
   return port;
 }
 
+// A port that is free for TCP and for UDP: HTTP/3 listens beside HTTP/2.
+export async function freePort() {
+  for (;;) {
+    const port = await freeTcpPort();
+    const socket = dgram.createSocket('udp4');
+    const free = await new Promise((resolve) => {
+      socket.on('error', () => resolve(false));
+      socket.bind(port, '0.0.0.0', () => resolve(true));
+    });
+    await new Promise((resolve) => socket.close(resolve));
+    if (free) return port;
+  }
+}
+
 export async function freeUdpPort() {
   const socket = dgram.createSocket('udp4');
   await new Promise((resolve, reject) => {
@@ -111,7 +125,7 @@ export class Server {
   static async launch(t, env = {}) {
     const server = new Server();
     server.httpPort = Number(env.MIRROR_HTTP_PORT ?? (await freeTcpPort()));
-    server.httpsPort = Number(env.MIRROR_HTTPS_PORT ?? (await freeTcpPort()));
+    server.httpsPort = Number(env.MIRROR_HTTPS_PORT ?? (await freePort()));
     server.srtPort = Number(env.MIRROR_SRT_PORT ?? (await freeUdpPort()));
     server.stateDir = temporaryFolder(t);
     const settings = {

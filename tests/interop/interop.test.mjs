@@ -1,0 +1,71 @@
+// HTTP/3 and server push as programs see them that we did not write: curl with OpenSSL's QUIC, ngtcp2's own
+// client behind a bad network, aioquic. They come from a Debian 13 beside this system (chroot); runs only with
+// MIRROR_LONG=1, as root.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { publishWithSource, run, Server, stepsOf, Viewer } from '../line/lib.mjs';
+
+const skip = process.env.MIRROR_LONG === '1' ? false : 'long: set MIRROR_LONG=1';
+const kChroot = fileURLToPath(new URL('chroot', import.meta.url));
+const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
+
+async function inDebian13(...command) {
+  const { stdout } = await run(kChroot, command);
+  return stdout;
+}
+
+const aioquic = async (...args) => JSON.parse(await inDebian13('python3', 'client.py', ...args));
+
+test('strangers over HTTP/3', { skip, timeout: 900_000 }, async (t) => {
+  const root = (await run(kChroot, [])).stdout.trim().split('\n').pop();
+  const server = await Server.start(t);
+  publishWithSource(t, server, 'cam', ['--size', '320x180', '--bitrate', '300k']);
+  await server.untilLive('cam');
+  const step = stepsOf(t, server);
+  const viewer = new Viewer(t, server, 'cam');
+  const base = `https://127.0.0.1:${server.httpsPort}`;
+  const { map } = await viewer.playlist('v360');
+  const init = (await viewer.get(`v360/${map}`)).body;
+
+  await step('curl (OpenSSL\'s QUIC)', async () => {
+    const url = `${base}/live/cam/v360/${map}`;
+    const words = await inDebian13('curl', '--http3-only', '-sk', '-o', '/mirror/init.mp4', '-w', '%{http_version} %{http_code} %{size_download}', url);
+    assert.equal(words, `3 200 ${init.length}`);
+    assert.ok(fs.readFileSync(path.join(root, 'mirror/init.mp4')).equals(init));
+    // A held request, and one that is refused.
+    const { mediaSequence } = await viewer.playlist('v360');
+    const held = await inDebian13('curl', '--http3-only', '-sk', `${base}/live/cam/v360/media.m3u8?_HLS_msn=${mediaSequence + 70}`);
+    assert.match(held, /#EXTM3U|too far ahead/);
+    const refused = await inDebian13('curl', '--http3-only', '-sk', '-w', ' %{http_code}', `${base}/live/cam/v360/media.m3u8?_HLS_part=1`);
+    assert.match(refused, / 400$/);
+  });
+
+  await step('gtlsclient (ngtcp2) loses 3 % of the packets each way', async () => {
+    const page = `${base}/live/cam/v360/${map}`;
+    await inDebian13('gtlsclient', '-q', '-t', '0.03', '-r', '0.03', '--exit-on-all-streams-close', '--no-quic-dump', '--no-http-dump',
+      '--download=/mirror', '127.0.0.1', String(server.httpsPort), page);
+    assert.ok(fs.readFileSync(path.join(root, 'mirror/init.mp4')).equals(init));
+  });
+
+  await step('aioquic asks', async () => {
+    const answer = await aioquic('get', `${base}/live/cam/v360/${map}`);
+    assert.equal(answer.headers[':status'], '200');
+    assert.equal(answer.sha256, sha256(init));
+  });
+
+  await step('aioquic is pushed the parts of the playlist that it follows', async () => {
+    const { reloads, pushes } = await aioquic('follow', `${base}/live/cam/v360/media.m3u8`, '5');
+    assert.ok(reloads > 30, `${reloads} reloads in 5 s`);
+    assert.ok(pushes.length >= reloads - 1, `${pushes.length} pushes for ${reloads} reloads`);
+    for (const push of pushes) {
+      assert.equal(push.status, '200', push.path);
+      const part = await server.get(push.path);
+      assert.equal(push.sha256, sha256(part.body), push.path);
+    }
+  });
+});
