@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "http/codec.h"
+#include "http/scheduled.h"
 #include "net/event_loop.h"
 #include "net/tls.h"
 #include "net/unique_fd.h"
@@ -21,7 +22,7 @@ namespace mirror::http {
 
 class Shard;
 
-class Connection final : public net::EventLoop::Watcher, private Carrier {
+class Connection final : public net::EventLoop::Watcher, public Scheduled, private Carrier {
  public:
   // Which time-out ran out; labels of a metric.
   enum class Timeout { kHandshake, kHead, kBody, kIdle, kWrite, kLinger };
@@ -34,10 +35,10 @@ class Connection final : public net::EventLoop::Watcher, private Carrier {
 
   Status watch();  // once, after construction
   void on_events(std::uint32_t events) override;
-  void pump_and_flush();  // the shard, at the end of a turn in which schedule() was called
+  void pump_and_flush() override;
   void check_timeouts();
   void drain();
-  bool closed() const { return !fd_; }
+  bool closed() const override { return !fd_; }
 
   std::size_t slot = 0;  // the shard's: index in its table
 

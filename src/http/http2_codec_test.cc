@@ -135,6 +135,13 @@ class Http2 : public testing::Test {
   std::minstd_rand random{7};
 };
 
+std::shared_ptr<const Prepared> prepared(const std::string& body) {
+  return std::make_shared<const Prepared>(
+      200, Headers{{"etag", "\"" + body.substr(0, 40) + "\""}, {"cache-control", "max-age=6"}},
+      std::vector{Bytes::take(body.substr(0, body.size() / 2)),
+                  Bytes::take(body.substr(body.size() / 2))});
+}
+
 TEST_F(Http2, AnswersManyStreams) {
   std::vector<std::int32_t> ids;
   ids.reserve(50);
@@ -148,6 +155,23 @@ TEST_F(Http2, AnswersManyStreams) {
   }
   EXPECT_EQ(codec->streams(), 0u);
   EXPECT_EQ(codec->phase(), Codec::Phase::kIdle);
+}
+
+// RFC 7838 3: on every answer, so that whichever comes first tells of HTTP/3.
+TEST_F(Http2, AltSvcWhereThereIsHttp3) {
+  const auto before = client.request("GET", "/a");
+  exchange();
+  EXPECT_EQ(client.answers[before].headers.count("alt-svc"), 0u);
+  carrier.limits_.alt_svc = R"(h3=":8443"; ma=86400)";
+  const auto plain = client.request("GET", "/a");
+  const auto shared = client.request("GET", "/later");
+  const auto growing = client.request("GET", "/grow");
+  exchange();
+  carrier.held.front()->exchange.respond(prepared("body"));
+  exchange();
+  for (const auto id : {plain, shared, growing}) {
+    EXPECT_EQ(client.answers[id].headers.at("alt-svc"), carrier.limits_.alt_svc);
+  }
 }
 
 TEST_F(Http2, LaterAndGrowing) {
@@ -174,13 +198,6 @@ TEST_F(Http2, ALargeBodyGoesThroughTheWindow) {
       {200, {}, {Bytes::take(std::string(700'000, 'x')), Bytes::take(std::string(300'001, 'y'))}});
   exchange();
   EXPECT_EQ(client.answers[id].body, std::string(700'000, 'x') + std::string(300'001, 'y'));
-}
-
-std::shared_ptr<const Prepared> prepared(const std::string& body) {
-  return std::make_shared<const Prepared>(
-      200, Headers{{"etag", "\"" + body.substr(0, 40) + "\""}, {"cache-control", "max-age=6"}},
-      std::vector{Bytes::take(body.substr(0, body.size() / 2)),
-                  Bytes::take(body.substr(body.size() / 2))});
 }
 
 TEST_F(Http2, APreparedAnswerForManyStreams) {

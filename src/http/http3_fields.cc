@@ -27,6 +27,12 @@ constexpr std::array<std::pair<std::string_view, Pseudo>, 6> kPseudo = {{
     {":status", Pseudo::kStatus},
 }};
 
+// nghttp3_check_header_name() lets capital letters through.
+bool is_lower_token(std::string_view name) {
+  return is_token(name) &&
+         std::none_of(name.begin(), name.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+}
+
 std::optional<std::uint64_t> parse_length(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -53,7 +59,7 @@ bool SectionRules::check(std::string_view name, std::string_view value, Pseudo& 
 
 bool SectionRules::check_field(std::string_view name, std::string_view value) {
   fields_begun_ = true;
-  if (nghttp3_check_header_name(octets(name), name.size()) == 0) return false;
+  if (!is_lower_token(name)) return false;
   if (nghttp3_check_header_value(octets(value), value.size()) == 0) return false;
   if (is_connection_field(name)) return false;
   if (name == "te") return equal_ignoring_case(value, "trailers");

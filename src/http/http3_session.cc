@@ -96,6 +96,7 @@ class Http3Session::Stream final : public Exchange {
 
   void respond(Response response) override {
     if (answer_ != Answer::kDue) return;
+    if (opens_session(response.status)) return respond(response_to(kNotForSessions));
     std::size_t size = 0;
     for (const Bytes& piece : response.body) size += piece.size();
     const bool bodiless = is_bodiless(response.status);
@@ -111,6 +112,7 @@ class Http3Session::Stream final : public Exchange {
   // are everybody's.
   void respond(std::shared_ptr<const Prepared> answer, std::span<const Header> extra) override {
     if (answer_ != Answer::kDue) return;
+    if (opens_session(answer->status())) return respond(response_to(kNotForSessions));
     begin_answer(answer->status());
     append_head(wire(), answer->http3_section(), session_.carrier_.date(), extra);
     send_whole(head_only_ || is_bodiless(answer->status()) ? 0 : answer->body_size(),
@@ -119,6 +121,7 @@ class Http3Session::Stream final : public Exchange {
 
   void start(int status, Headers headers) override {
     if (answer_ != Answer::kDue) return;
+    if (opens_session(status)) return respond(response_to(kNotForSessions));
     bodiless_ = is_bodiless(status) || head_only_;
     begin_answer(status);
     append_head(wire(), section_of(status, headers, {}), session_.carrier_.date(), {});
@@ -194,6 +197,11 @@ class Http3Session::Stream final : public Exchange {
 
   // --- The answer
 
+  // A 2xx to a CONNECT is a session (RFC 9114 4.4), which only accept() makes: a handler that
+  // answers this path to whoever asks means something else.
+  static constexpr Fault kNotForSessions{404, "no sessions here"};
+  bool opens_session(int status) const { return webtransport_ != nullptr && status / 100 == 2; }
+
   void begin_answer(int status) {
     session_.carrier_.answered(Version::kHttp3, status);
     if (has_priority_) transport().set_priority(id_, priority_);
@@ -233,7 +241,8 @@ class Http3Session::Stream final : public Exchange {
     if (answer_ == Answer::kGrowing) --session_.growing_;
     answer_ = Answer::kDone;
     if (attachment_) session_.finished_attachments_.push_back(std::move(attachment_));
-    if (std::exchange(webtransport_, nullptr) != nullptr) session_.webtransport_->refuse(id_);
+    const bool asked = std::exchange(webtransport_, nullptr) != nullptr;
+    if (asked && session_.webtransport_) session_.webtransport_->refuse(id_);
     session_.carrier_.schedule();
   }
 
@@ -340,13 +349,14 @@ void Http3Session::on_streams_available() {
   if (webtransport_) webtransport_->on_streams_available();
 }
 
+// The transport is not to be touched any more: WebTransport, which would, goes first.
 void Http3Session::on_closed(std::string_view) {
   closing_ = true;
+  webtransport_.reset();
   for (auto& [id, stream] : streams_) end_exchange(*stream);
   for (auto& [id, stream] : streams_) finished_streams_.push_back(std::move(stream));
   streams_.clear();
   finished_attachments_.clear();
-  webtransport_.reset();
   finished_streams_.clear();
 }
 
@@ -1023,19 +1033,20 @@ void Http3Session::take_priority_update(std::uint64_t type, std::span<const std:
   if (!element) return fail(error::kFrame, "PRIORITY_UPDATE without an element");
   const auto priority =
       h3::parse_priority({reinterpret_cast<const char*>(payload.data()), payload.size()});
-  if (!priority) return fail(error::kGeneralProtocol, "PRIORITY_UPDATE without a priority");
   if (type == frame::kPriorityUpdatePush) {
     if (*element >= next_push_id_) {
       return fail(error::kId, "the priority of a push that was not promised");
     }
     const auto it = pushes_.find(*element);
-    if (it != pushes_.end()) transport_.set_priority(it->second.stream, *priority);
+    if (it != pushes_.end() && priority) transport_.set_priority(it->second.stream, *priority);
     return;
   }
   const auto id = static_cast<StreamId>(*element);
   if (quic::is_unidirectional(id) || !quic::is_client_initiated(id)) {
     return fail(error::kId, "the priority of what is no request");
   }
+  // One that says nothing (RFC 9218 4, 5) changes nothing.
+  if (!priority) return carrier_.dropped(Carrier::Dropped::kPriorityUpdate);
   if (Stream* stream = find(id)) {
     stream->priority_ = *priority;
     stream->has_priority_ = stream->priority_updated_ = true;

@@ -5,6 +5,7 @@
 
 #include "http/http1_codec.h"
 #include "http/http2_codec.h"
+#include "http/qpack.h"
 #include "http/scripted_carrier.h"
 
 namespace mirror::http {
@@ -55,6 +56,21 @@ TEST(Prepared, WhatCannotBeSentIsLeftOut) {
   EXPECT_EQ(answer.headers()[0].name, "ok");
 }
 
+TEST(Prepared, HasOneSectionForHttp3) {
+  const Prepared answer(200, {{"etag", "\"a\""}, {"x-other", "y"}}, {text("abc")});
+  const std::string_view section = answer.http3_section();
+  EXPECT_EQ(section.data(), answer.http3_section().data());  // encoded once
+  Headers read;
+  EXPECT_TRUE(QpackDecoder().decode(bytes_of(section), [&](auto name, auto value) {
+    read.push_back({std::string(name), std::string(value)});
+    return true;
+  }));
+  ASSERT_EQ(read.size(), 4u);
+  EXPECT_EQ(read[0].name + read[0].value, ":status200");
+  EXPECT_EQ(read[1].name + read[1].value, "content-length3");
+  EXPECT_EQ(read[3].name + read[3].value, "x-othery");
+}
+
 class PreparedOverHttp1 : public testing::Test {
  protected:
   // What a request of the path /later gets when `answer` is sent.
@@ -85,6 +101,15 @@ TEST_F(PreparedOverHttp1, HeadAndCloseAndExtraFields) {
                 {{"access-control-allow-origin", "https://a"}, {"x", "a\r\nb: c"}}),
             "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ndate: Sun, 22 Nov 2026 12:00:00 GMT\r\n"
             "access-control-allow-origin: https://a\r\nconnection: close\r\n\r\n");
+}
+
+TEST_F(PreparedOverHttp1, AltSvcWhereThereIsHttp3) {
+  carrier.limits_.alt_svc = R"(h3=":8443"; ma=86400)";
+  EXPECT_EQ(ask("GET /later HTTP/1.1\r\nHost: h\r\n\r\n", prepare(200, {}, {text("abc")})),
+            "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ndate: Sun, 22 Nov 2026 12:00:00 GMT\r\n"
+            "alt-svc: h3=\":8443\"; ma=86400\r\n\r\nabc");
+  codec.receive(bytes_of("GET /a HTTP/1.1\r\nHost: h\r\n\r\n"));
+  EXPECT_THAT(take_output(codec), HasSubstr("\r\nalt-svc: h3=\":8443\"; ma=86400\r\n"));
 }
 
 TEST_F(PreparedOverHttp1, AnAnswerIsGivenOnce) {

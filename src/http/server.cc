@@ -42,6 +42,10 @@ Server::~Server() = default;
 
 std::uint16_t Server::port(std::size_t listen_index) const { return impl_->ports[listen_index]; }
 
+std::unique_ptr<quic::Application> Server::accept(std::size_t loop, quic::Transport& transport) {
+  return impl_->shards[loop]->accept(transport);
+}
+
 void Server::drain(std::function<void()> done) {
   struct Countdown {
     std::atomic<std::size_t> left;

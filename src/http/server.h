@@ -17,6 +17,7 @@
 #include "http/http.h"
 #include "http/limits.h"
 #include "net/event_loop.h"
+#include "quic/transport.h"
 
 namespace mirror::net {
 class TlsCredentials;
@@ -45,7 +46,12 @@ class Server {
   // What the listener of this index got: of use when `port` was 0.
   std::uint16_t port(std::size_t listen_index) const;
 
-  // Any thread: stop accepting; HTTP/1.1 connections close after their answer, HTTP/2 gets GOAWAY.
+  // HTTP/3 on the loop of this index, on its thread: what a QUIC endpoint there asks for each new
+  // connection (Shard::accept). Endpoints are destroyed before the Server.
+  std::unique_ptr<quic::Application> accept(std::size_t loop, quic::Transport& transport);
+
+  // Any thread: stop accepting; HTTP/1.1 connections close after their answer, HTTP/2 and 3
+  // get GOAWAY.
   // `done` runs on some loop once every connection is gone. Requests in progress are not hurried:
   // whoever holds one answers it, or the caller stops waiting and stops the loops.
   void drain(std::function<void()> done);

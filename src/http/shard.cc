@@ -63,7 +63,8 @@ ShardMetrics::ShardMetrics(Metrics& metrics, const std::string& loop)
       protocol_errors(metrics.counter("mirror_http_protocol_errors_total",
                                       "Requests, frames and records that broke a rule.",
                                       {{"loop", loop}})) {
-  constexpr std::array versions = {Version::kHttp10, Version::kHttp11, Version::kHttp2};
+  constexpr std::array versions = {Version::kHttp10, Version::kHttp11, Version::kHttp2,
+                                   Version::kHttp3};
   constexpr std::array classes = {"1xx", "2xx", "3xx", "4xx", "5xx"};
   for (std::size_t v = 0; v < versions.size(); ++v) {
     for (std::size_t c = 0; c < classes.size(); ++c) {
@@ -78,6 +79,16 @@ ShardMetrics::ShardMetrics(Metrics& metrics, const std::string& loop)
                                     "HTTP connections and requests ended by a time-out.",
                                     {{"loop", loop}, {"kind", kinds[k]}});
   }
+  constexpr std::array drops = {"datagram", "webtransport_stream", "push", "priority_update"};
+  for (std::size_t d = 0; d < drops.size(); ++d) {
+    dropped_[d] = &metrics.counter("mirror_http3_dropped_total",
+                                   "What HTTP/3 connections let fall, by what it was.",
+                                   {{"loop", loop}, {"what", drops[d]}});
+  }
+}
+
+Counter& ShardMetrics::dropped(Carrier::Dropped what) const {
+  return *dropped_[static_cast<std::size_t>(what)];
 }
 
 Counter& ShardMetrics::requests(Version version, int status) const {
@@ -144,7 +155,7 @@ void Shard::accept_from(Door& door) {
 }
 
 void Shard::admit(net::UniqueFd fd, const sockaddr_storage& peer, const Door& door) {
-  if (connections_.size() >= limits_.connections_per_loop_max) {
+  if (connections_.size() + http3_.size() >= limits_.connections_per_loop_max) {
     metrics_.refused.Increment();
     return;
   }
@@ -170,6 +181,19 @@ void Shard::admit(net::UniqueFd fd, const sockaddr_storage& peer, const Door& do
   connections_.push_back(std::move(connection));
 }
 
+std::unique_ptr<quic::Application> Shard::accept(quic::Transport& transport) {
+  if (draining_ || connections_.size() + http3_.size() >= limits_.connections_per_loop_max) {
+    metrics_.refused.Increment();
+    return nullptr;
+  }
+  auto connection = std::make_unique<Http3Connection>(*this, transport);
+  metrics_.accepted.Increment();
+  metrics_.connections.Increment();
+  connection->slot = http3_.size();
+  http3_.push_back(connection.get());
+  return connection;
+}
+
 // Without descriptors the listening sockets stay readable: look again at the next sweep.
 void Shard::pause_accepting(int error) {
   if (!std::exchange(pause_logged_, true)) {
@@ -192,13 +216,27 @@ void Shard::sweep() {
   resume_accepting();
   // Backwards: a connection that closes is replaced by the last one, which has been looked at.
   for (std::size_t i = connections_.size(); i > 0; --i) connections_[i - 1]->check_timeouts();
+  for (std::size_t i = http3_.size(); i > 0; --i) http3_[i - 1]->check_timeouts();
   sweep_timer_.arm_in(sweep_period_);
 }
 
-void Shard::schedule(Connection& connection) {
+void Shard::schedule(Scheduled& connection) {
   scheduled_.push_back(&connection);
+  defer_cleanup();
+}
+
+void Shard::defer_cleanup() {
   if (std::exchange(cleanup_due_, true)) return;
   loop_.defer([this] { flush_scheduled(); });
+}
+
+void Shard::remove(Http3Connection& connection) {
+  metrics_.connections.Decrement();
+  std::erase(scheduled_, static_cast<Scheduled*>(&connection));
+  http3_[connection.slot] = http3_.back();
+  http3_[connection.slot]->slot = connection.slot;
+  http3_.pop_back();
+  defer_cleanup();
 }
 
 void Shard::remove(Connection& connection) {
@@ -210,17 +248,16 @@ void Shard::remove(Connection& connection) {
     connections_[slot]->slot = slot;
   }
   connections_.pop_back();
-  if (std::exchange(cleanup_due_, true)) return;
-  loop_.defer([this] { flush_scheduled(); });
+  defer_cleanup();
 }
 
 void Shard::flush_scheduled() {
   cleanup_due_ = false;
-  std::vector<Connection*> due;
+  std::vector<Scheduled*> due;
   due.swap(scheduled_);
-  for (Connection* connection : due) connection->pump_and_flush();
+  for (Scheduled* connection : due) connection->pump_and_flush();
   // What was removed may have been scheduled again in between.
-  std::erase_if(scheduled_, [](const Connection* connection) { return connection->closed(); });
+  std::erase_if(scheduled_, [](const Scheduled* connection) { return connection->closed(); });
   removed_.clear();
   due.clear();
   if (scheduled_.empty()) scheduled_.swap(due);  // keeps the capacity
@@ -231,13 +268,15 @@ void Shard::drain(std::function<void()> done) {
   for (auto& door : doors_) loop_.unwatch(door->listener.fd.get());
   doors_.clear();
   accepting_paused_ = false;
+  draining_ = true;
   drained_ = std::move(done);
   for (std::size_t i = connections_.size(); i > 0; --i) connections_[i - 1]->drain();
+  for (std::size_t i = http3_.size(); i > 0; --i) http3_[i - 1]->drain();
   check_drained();
 }
 
 void Shard::check_drained() {
-  if (!drained_ || !connections_.empty()) return;
+  if (!drained_ || !connections_.empty() || !http3_.empty()) return;
   std::exchange(drained_, nullptr)();
 }
 

@@ -1,7 +1,8 @@
 // Shard: what one loop has of the server: its listening sockets, its handler and its connections.
 //
 // Owned by the Server; everything but the constructor and destructor runs on the loop. Connections
-// are limited (Limits::connections_per_loop_max); one coarse timer sweeps them for time-outs.
+// are limited (Limits::connections_per_loop_max, HTTP/3's among them); one coarse timer sweeps them
+// for time-outs.
 #pragma once
 
 #include <array>
@@ -15,10 +16,12 @@
 #include "base/metrics.h"
 #include "http/connection.h"
 #include "http/http.h"
+#include "http/http3_connection.h"
 #include "http/limits.h"
 #include "net/event_loop.h"
 #include "net/tls.h"
 #include "net/unique_fd.h"
+#include "quic/transport.h"
 
 namespace mirror::http {
 
@@ -27,6 +30,7 @@ struct ShardMetrics {
   ShardMetrics(Metrics& metrics, const std::string& loop);
   Counter& requests(Version version, int status) const;
   Counter& timeouts(Connection::Timeout kind) const;
+  Counter& dropped(Carrier::Dropped what) const;
 
   Gauge& connections;
   Counter& accepted;
@@ -37,8 +41,9 @@ struct ShardMetrics {
   Counter& protocol_errors;
 
  private:
-  std::array<std::array<Counter*, 5>, 3> requests_{};  // by version, by class of status
+  std::array<std::array<Counter*, 5>, 4> requests_{};  // by version, by class of status
   std::array<Counter*, 6> timeouts_{};                 // by Timeout
+  std::array<Counter*, 4> dropped_{};                  // by Dropped
 };
 
 class Shard {
@@ -55,6 +60,9 @@ class Shard {
   Shard& operator=(const Shard&) = delete;
 
   Status listen(Listener listener);
+  // An HTTP/3 connection over `transport`, for the endpoint that made it to own. Null: there are as
+  // many connections as may be, or the shard drains; counted as refused.
+  std::unique_ptr<quic::Application> accept(quic::Transport& transport);
   void drain(std::function<void()> done);
 
   // For connections.
@@ -63,8 +71,9 @@ class Shard {
   Handler& handler() { return *handler_; }
   const ShardMetrics& metrics() const { return metrics_; }
   std::string_view date();
-  void schedule(Connection& connection);
-  void remove(Connection& connection);  // destroyed at the end of the turn
+  void schedule(Scheduled& connection);
+  void remove(Connection& connection);       // destroyed at the end of the turn
+  void remove(Http3Connection& connection);  // being destroyed
 
   // Scratch space that is used within one call only.
   std::vector<std::uint8_t>& read_buffer() { return read_buffer_; }
@@ -81,6 +90,7 @@ class Shard {
   void sweep();
   void flush_scheduled();
   void check_drained();
+  void defer_cleanup();
 
   net::EventLoop& loop_;
   const Limits limits_;
@@ -93,8 +103,10 @@ class Shard {
   std::vector<std::unique_ptr<Door>> doors_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> removed_;
-  std::vector<Connection*> scheduled_;
+  std::vector<Http3Connection*> http3_;  // not owned
+  std::vector<Scheduled*> scheduled_;
   bool cleanup_due_ = false;
+  bool draining_ = false;
   bool accepting_paused_ = false;
   bool pause_logged_ = false;
   std::function<void()> drained_;

@@ -1,0 +1,10 @@
+// The capsules of a WebTransport session.
+#include <cstddef>
+#include <cstdint>
+
+#include "http/http3_exercise.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  mirror::http::exercise_webtransport_capsules({data, size});
+  return 0;
+}
