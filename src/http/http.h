@@ -64,8 +64,9 @@ class Exchange {
   class Attachment {
    public:
     virtual ~Attachment() = default;
-    // queued_bytes() fell below half of kQueuedBytesHigh after it had reached it (only for growing
-    // bodies). Never called from within a call of the Exchange.
+    // queued_bytes() fell below half of kQueuedBytesHigh after it had reached it, or below what
+    // tell_below() asked for (only for growing bodies). Never called from within a call of the
+    // Exchange.
     virtual void on_writable() {}
   };
 
@@ -91,6 +92,9 @@ class Exchange {
   // queue grow past the server's limit has its answer aborted.
   static constexpr std::size_t kQueuedBytesHigh = 256 * 1024;
   virtual std::size_t queued_bytes() const = 0;
+  // For writers who keep the queue shorter than that: on_writable() is due once, as soon as
+  // queued_bytes() is below `bytes`; at the end of this turn when it is so already.
+  virtual void tell_below(std::size_t bytes) = 0;
 
   // Kept until the exchange ends in any way (answered, peer gone, server stopping), then destroyed
   // on the loop. At most one.

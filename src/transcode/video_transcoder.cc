@@ -339,6 +339,7 @@ Status VideoTranscoder::Line::encode_next(const Instant& received) {
       .discontinuity = std::exchange(discontinuity_, false),
       .captured = timeline_.captured_at(time_of(next_slot_, description.frame_rate)),
       .received = received.steady,
+      .ingested = received.wall,
       .data = std::move(*data)};
   ++next_slot_;
   timeline_.video_reached(time_of(next_slot_, description.frame_rate));
