@@ -264,7 +264,10 @@ Result<ControlMessage> parse_control_line(std::string_view line) {
   Reader reader(std::move(object.fields));
   const std::string type = reader.text("type");
   const auto kind = std::ranges::find(kKinds, type, &Kind::name);
-  if (kind == kKinds.end()) return fail("type names no message");
+  if (kind == kKinds.end()) {
+    reader.note("type names no message");
+    return std::unexpected(std::move(reader.finish().error()));
+  }
   ControlMessage message = kind->read(reader);
   if (auto whole = reader.finish(); !whole) return std::unexpected(std::move(whole.error()));
   return message;
