@@ -26,7 +26,6 @@ struct ApiSettings {
 
 class PushDoors;  // api/push_doors.h
 
-
 // What all handlers share; outlives them.
 struct ApiEnvironment {
   const stream::Registry& registry;

@@ -33,8 +33,7 @@ class PushDoors {
   // when a loop has too many tasks waiting; `answer` is not called then. If the way back is full,
   // the answer is lost, so who asked does not wait for ever.
   bool knock(std::size_t number, std::string session, std::vector<push::ControlMessage> messages,
-             net::EventLoop& asker,
-             std::move_only_function<void(push::Hub::Answer)> answer) const {
+             net::EventLoop& asker, std::move_only_function<void(push::Hub::Answer)> answer) const {
     const Door& door = doors_[number];
     return door.loop->post([&door, &asker, session = std::move(session),
                             messages = std::move(messages), answer = std::move(answer)]() mutable {

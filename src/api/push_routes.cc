@@ -58,8 +58,8 @@ class PushRoutes::StreamCatalogue final : public push::Catalogue {
     const auto stream = registry_.find(key);
     if (!stream) return std::nullopt;
     auto presentation = stream->presentation();
-    const auto state = presentation ? state_of(stream->status()->state)
-                                    : push::StreamState::kAbsent;
+    const auto state =
+        presentation ? state_of(stream->status()->state) : push::StreamState::kAbsent;
     return Entry{std::move(presentation), state};
   }
 
@@ -126,8 +126,8 @@ class PushRoutes::Errand final : public http::Exchange::Attachment {
 struct PushRoutes::PushMetrics {
   PushMetrics(Metrics& metrics, const Metrics::Labels& loop)
       : sessions(metrics.gauge("mirror_push_sessions", "Push sessions.", loop)),
-        subscriptions(
-            metrics.gauge("mirror_push_subscriptions", "Subscriptions of all push sessions.", loop)),
+        subscriptions(metrics.gauge("mirror_push_subscriptions",
+                                    "Subscriptions of all push sessions.", loop)),
         feeds(metrics.gauge("mirror_push_feeds", "Renditions that push sessions subscribe to.",
                             loop)),
         queue_age(metrics.gauge("mirror_push_queue_age_seconds",
@@ -136,8 +136,8 @@ struct PushRoutes::PushMetrics {
         frames(metrics.counter("mirror_push_frames_total", "Frames sent, of all kinds.", loop)),
         media(metrics.counter("mirror_push_media_frames_total", "Parts and chunks sent.", loop)),
         bytes(metrics.counter("mirror_push_bytes_total", "Bytes of frames sent.", loop)),
-        control(metrics.counter("mirror_push_control_messages_total", "Control messages taken.",
-                                loop)),
+        control(
+            metrics.counter("mirror_push_control_messages_total", "Control messages taken.", loop)),
         refused(metrics.counter("mirror_push_control_refused_total",
                                 "Control messages that had no effect.", loop)),
         limited(metrics.counter("mirror_push_control_limited_total",
@@ -216,9 +216,8 @@ PushRoutes::PushRoutes(const push::HubSettings& settings, const ApiEnvironment& 
           })),
       catalogue_(std::make_unique<StreamCatalogue>(environment.registry)),
       hub_(std::make_shared<push::Hub>(settings, *catalogue_)),
-      metrics_(std::make_unique<PushMetrics>(environment.metrics,
-                                             Metrics::Labels{{"loop", fmt::format("{}", door_)}})) {
-}
+      metrics_(std::make_unique<PushMetrics>(
+          environment.metrics, Metrics::Labels{{"loop", fmt::format("{}", door_)}})) {}
 
 PushRoutes::~PushRoutes() {
   // The exchanges may outlive us (the server closes them later); they must not call back.
@@ -230,7 +229,8 @@ Instant PushRoutes::now() const { return {loop_.now(), environment_.clock.now().
 // 128 bits that nobody can guess, behind the number of the loop. Empty: the system has none.
 std::string PushRoutes::new_session_id() const {
   std::array<unsigned char, kSecretBytes> secret{};
-  if (::getrandom(secret.data(), secret.size(), 0) != static_cast<ssize_t>(secret.size())) return {};
+  if (::getrandom(secret.data(), secret.size(), 0) != static_cast<ssize_t>(secret.size()))
+    return {};
   std::string id = fmt::format("{}-", door_);
   for (const unsigned char byte : secret) id += fmt::format("{:02x}", byte);
   return id;
@@ -291,14 +291,14 @@ void PushRoutes::control(std::string_view session, const http::Request& request,
   }
   if (errands_.size() >= kErrandsMax) return refuse(request, exchange, 503, "too much is asked");
   const std::uint64_t number = ++last_errand_;
-  const bool sent = environment_.push_doors.knock(
-      *door, std::string(session), std::move(*messages), loop_,
-      [this, number](push::Hub::Answer result) {
-        const auto errand = errands_.find(number);
-        if (errand == errands_.end()) return;  // who asked has left
-        const http::Headers fields = errand->second->headers;
-        answer(result, fields, errand->second->exchange);
-      });
+  const bool sent =
+      environment_.push_doors.knock(*door, std::string(session), std::move(*messages), loop_,
+                                    [this, number](push::Hub::Answer result) {
+                                      const auto errand = errands_.find(number);
+                                      if (errand == errands_.end()) return;  // who asked has left
+                                      const http::Headers fields = errand->second->headers;
+                                      answer(result, fields, errand->second->exchange);
+                                    });
   if (!sent) return refuse(request, exchange, 503, "too much is asked");
   exchange.attach(std::make_unique<Errand>(*this, number, exchange, std::move(headers)));
 }

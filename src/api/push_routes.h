@@ -3,9 +3,9 @@
 //   GET  /push?subscribe=stream/rendition[:priority]&…&chunks=1    one response that streams frames
 //   POST /push/{session}                                           JSON lines that change a session
 //
-// One per loop. A session lives on the loop of its GET; a POST that comes to another is brought there
-// (PushDoors) and answered when the answer has come back. Limits: sessions per loop (push::Hub),
-// control requests on their way to other loops.
+// One per loop. A session lives on the loop of its GET; a POST that comes to another is brought
+// there (PushDoors) and answered when the answer has come back. Limits: sessions per loop
+// (push::Hub), control requests on their way to other loops.
 #pragma once
 
 #include <cstdint>

@@ -90,8 +90,8 @@ void Window::grow(ComingPiece chunk, bool independent) {
 void Window::publish(Part part, SegmentState state) {
   assert(opened_);
   listed_now_samples_ += part.samples;
-  part.decode_time = open_.decode_time + static_cast<std::int64_t>(open_samples_) *
-                                             settings_.grid.sample_duration;
+  part.decode_time =
+      open_.decode_time + static_cast<std::int64_t>(open_samples_) * settings_.grid.sample_duration;
   part.times.published = now();
   open_samples_ += part.samples;
   open_.parts.push_back(std::move(part));

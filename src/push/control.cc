@@ -200,8 +200,8 @@ struct Kind {
   ControlMessage (*read)(Reader& reader);
 };
 constexpr std::array kKinds = {
-    Kind{"subscribe", read_subscribe},  Kind{"unsubscribe", read_target<Unsubscribe>},
-    Kind{"priority", read_priority},    Kind{"pause", read_target<Pause>},
+    Kind{"subscribe", read_subscribe},   Kind{"unsubscribe", read_target<Unsubscribe>},
+    Kind{"priority", read_priority},     Kind{"pause", read_target<Pause>},
     Kind{"resume", read_target<Resume>}, Kind{"switch", read_switch},
     Kind{"rendered", read_rendered},
 };

@@ -3,6 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "push/control_exercise.h"
+
 namespace mirror::push {
 namespace {
 
@@ -23,13 +29,15 @@ TEST(Control, ReadsEachMessage) {
   EXPECT_EQ(subscribe.target, (Target{"cam1", "v360"}));
   EXPECT_EQ(subscribe.priority, 7);
   EXPECT_TRUE(subscribe.chunks);
-  EXPECT_EQ(parse<Subscribe>("{\"type\":\"subscribe\"," + kTarget + "}").priority, kPriorityDefault);
+  EXPECT_EQ(parse<Subscribe>("{\"type\":\"subscribe\"," + kTarget + "}").priority,
+            kPriorityDefault);
   EXPECT_EQ(parse<Unsubscribe>("{\"type\":\"unsubscribe\"," + kTarget + "}").target.stream, "cam1");
   EXPECT_EQ(parse<SetPriority>("{\"type\":\"priority\"," + kTarget + ",\"priority\":255}").priority,
             255);
   EXPECT_EQ(parse<Pause>("{\"type\":\"pause\"," + kTarget + "}").target.rendition, "v360");
   EXPECT_EQ(parse<Resume>("{\"type\":\"resume\"," + kTarget + "}").target.rendition, "v360");
-  const auto to = parse<Switch>("{\"type\":\"switch\"," + kTarget + ",\"to_rendition\":\"v720\"}").to;
+  const auto to =
+      parse<Switch>("{\"type\":\"switch\"," + kTarget + ",\"to_rendition\":\"v720\"}").to;
   EXPECT_EQ(to, (Target{"cam1", "v720"}));
   const auto rendered = parse<Rendered>(
       R"({"type":"rendered","track":3,"msn":12,"part":4,"captured_us":1000,"rendered_us":2000})");
@@ -97,10 +105,19 @@ TEST(SubscribeQuery, NamesPrioritiesAndChunks) {
   EXPECT_EQ((*two)[1].priority, 200);
   EXPECT_TRUE((*two)[0].chunks);
   EXPECT_EQ(parse_subscribe_query("")->size(), 0u);
-  for (const auto* wrong : {"subscribe=cam1", "subscribe=cam1/v360:256", "subscribe=cam1/v360:",
-                            "subscribe=cam1/v360:-1", "subscribe=%zz/v360", "subscribe=/v360",
-                            "subscribe=a/b&subscribe=a/b", "chunks=2", "chunks", "subscribe=a/b/c"}) {
+  for (const auto* wrong :
+       {"subscribe=cam1", "subscribe=cam1/v360:256",
+        "subscribe=cam1/v360:", "subscribe=cam1/v360:-1", "subscribe=%zz/v360", "subscribe=/v360",
+        "subscribe=a/b&subscribe=a/b", "chunks=2", "chunks", "subscribe=a/b/c"}) {
     EXPECT_FALSE(parse_subscribe_query(wrong)) << wrong;
+  }
+}
+
+TEST(ControlCorpus, Replays) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(MIRROR_FUZZ_CORPUS "/push_control")) {
+    std::ifstream file(entry.path(), std::ios::binary);
+    exercise_control(std::string{std::istreambuf_iterator<char>(file), {}});
   }
 }
 

@@ -133,8 +133,7 @@ void Feed::read_window(SteadyTime now) {
   while (true) {
     const hls::Segment* segment = view->find(cursor_.segment);
     if (segment == nullptr) {
-      const bool gone =
-          !view->segments.empty() && cursor_.segment < view->segments.front()->number;
+      const bool gone = !view->segments.empty() && cursor_.segment < view->segments.front()->number;
       if (!gone) break;
       const auto from = std::exchange(cursor_, {view->segments.front()->number, 0});
       overtaken(from, {cursor_.segment - 1, 0});
@@ -155,7 +154,8 @@ void Feed::read_growth(SteadyTime now) {
   const std::uint64_t version = growth->version();
   if (std::exchange(seen_growth_, version) == version && !chunks_.empty()) return;
   const auto coming = growth->coming();
-  // Another part than the next: its predecessor was published in this very moment, and a wake comes.
+  // Another part than the next: its predecessor was published in this very moment, and a wake
+  // comes.
   if (!coming || coming->at != cursor_) return;
   for (std::size_t i = chunks_.size(); i < coming->pieces.size(); ++i) {
     auto frame = chunk(*coming, i);
@@ -218,8 +218,7 @@ MediaFramePointer Feed::whole(const hls::Segment& segment, hls::PartIndex index)
 // What is left of a part whose chunks were given; perhaps nothing, when it was cut short.
 MediaFramePointer Feed::rest(const hls::Segment& segment, hls::PartIndex index) const {
   const hls::Part& part = segment.parts[index];
-  const std::int64_t part_end =
-      part.decode_time + std::int64_t{part.samples} * sample_duration();
+  const std::int64_t part_end = part.decode_time + std::int64_t{part.samples} * sample_duration();
   auto frame = std::make_shared<MediaFrame>();
   frame->track = track_;
   frame->at = {segment.number, index};

@@ -110,11 +110,11 @@ class Feed {
 
   StreamState state_ = StreamState::kAbsent;
   std::shared_ptr<const Track> track_;
-  bool ended_ = false;           // the track will get nothing more
-  SteadyTime looked_{};          // in the catalogue
-  std::uint64_t seen_ = 0;       // version of the window
+  bool ended_ = false;      // the track will get nothing more
+  SteadyTime looked_{};     // in the catalogue
+  std::uint64_t seen_ = 0;  // version of the window
   std::uint64_t seen_growth_ = 0;
-  hls::PartPosition cursor_;     // the part that subscriptions are given next
+  hls::PartPosition cursor_;  // the part that subscriptions are given next
   // The chunks of the part at cursor_ that were given; empty when nobody wants chunks.
   std::vector<MediaFramePointer> chunks_;
   std::size_t chunk_bytes_ = 0;

@@ -264,9 +264,9 @@ Bytes encode_head(const InitHead& head, std::size_t body_size) {
 }
 
 Bytes encode_head(const PartHead& head, std::size_t body_size) {
-  const std::uint64_t flags =
-      (head.independent ? kIndependent : 0) | (head.discontinuity ? kDiscontinuity : 0) |
-      (head.gap ? kGap : 0) | (head.chunk ? kChunk : 0) | (head.last ? kLast : 0);
+  const std::uint64_t flags = (head.independent ? kIndependent : 0) |
+                              (head.discontinuity ? kDiscontinuity : 0) | (head.gap ? kGap : 0) |
+                              (head.chunk ? kChunk : 0) | (head.last ? kLast : 0);
   return Payload()
       .number(head.track)
       .position(head.at)

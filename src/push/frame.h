@@ -76,12 +76,12 @@ struct InitHead {
 struct PartHead {
   TrackNumber track = 0;
   hls::PartPosition at;
-  bool independent = false;    // the part begins with a sync sample
-  bool discontinuity = false;  // the timeline is broken in front of the part
-  bool gap = false;            // its time passes, its media never came; no bytes
-  bool chunk = false;          // not the whole part: its bytes from `offset` on
-  bool last = true;            // nothing of the part follows
-  std::uint64_t offset = 0;    // of the first byte within the part
+  bool independent = false;      // the part begins with a sync sample
+  bool discontinuity = false;    // the timeline is broken in front of the part
+  bool gap = false;              // its time passes, its media never came; no bytes
+  bool chunk = false;            // not the whole part: its bytes from `offset` on
+  bool last = true;              // nothing of the part follows
+  std::uint64_t offset = 0;      // of the first byte within the part
   std::int64_t decode_time = 0;  // of the first sample, in timescale units
   std::uint64_t duration = 0;    // in timescale units
   // Of these bytes, as hls::PartTimes; zero: not known.
@@ -159,8 +159,8 @@ struct Unknown {
   std::uint64_t type = 0;
 };
 // Bodies are views of the payload that was read.
-using Frame = std::variant<Hello, TrackInfo, Init, Part, Dropped, StateChange, ErrorNotice, Ping,
-                           Unknown>;
+using Frame =
+    std::variant<Hello, TrackInfo, Init, Part, Dropped, StateChange, ErrorNotice, Ping, Unknown>;
 
 // One payload. An error: a field is missing or means nothing.
 Result<Frame> decode(std::uint64_t type, std::span<const std::uint8_t> payload);

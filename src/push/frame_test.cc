@@ -3,12 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <regex>
 
 #include "push/frame_reader.h"
+#include "push/frames_exercise.h"
 #include "push/varint.h"
 
 namespace mirror::push {
@@ -181,19 +184,22 @@ TEST(FrameReader, StopsAtNonsense) {
   }
 }
 
-// The same exercise as fuzz/push_frames_fuzz.cc, over its corpus.
-TEST(FrameReader, SurvivesTruncationAnywhere) {
+TEST(FrameReader, SurvivesDamageAnywhere) {
   std::string stream;
   for (const auto& [name, bytes] : example_frames()) stream += bytes;
-  for (std::size_t size = 0; size < stream.size(); ++size) {
+  for (std::size_t at = 0; at < stream.size(); ++at) {
     for (const int flip : {0x01, 0x40, 0x80, 0xff}) {
-      std::string damaged = stream.substr(0, size + 1);
-      damaged[size] = static_cast<char>(damaged[size] ^ flip);
-      FrameReader reader;
-      reader.append(span_of(damaged));
-      for (auto frame = reader.next(); frame && *frame; frame = reader.next()) {
-      }
+      std::string damaged = stream;
+      damaged[at] = static_cast<char>(damaged[at] ^ flip);
+      exercise_frames(span_of(damaged));
     }
+  }
+}
+
+TEST(FramesCorpus, Replays) {
+  for (const auto& entry : std::filesystem::directory_iterator(MIRROR_FUZZ_CORPUS "/push_frames")) {
+    std::ifstream file(entry.path(), std::ios::binary);
+    exercise_frames(span_of(std::string{std::istreambuf_iterator<char>(file), {}}));
   }
 }
 

@@ -132,8 +132,8 @@ void Hub::let_go(Feed& feed) {
 
 void Hub::drop_unused_feeds() {
   for (const Feed* feed : std::exchange(unused_, {})) {
-    const auto found = std::ranges::find_if(
-        feeds_, [&](const auto& entry) { return entry.second.get() == feed; });
+    const auto found =
+        std::ranges::find_if(feeds_, [&](const auto& entry) { return entry.second.get() == feed; });
     if (found != feeds_.end() && feed->subscribers() == 0) feeds_.erase(found);
   }
 }

@@ -1,9 +1,9 @@
 // Hub: the push sessions of one network loop and the feeds that they share.
 //
-// Lives on its loop, sans-IO: its owner calls turn() on each wake of the loop and tick() about twice
-// a second. One wake serves all viewers: each feed that has something new makes frames of it once,
-// sessions take references, and those that got something are pumped, another one first each time.
-// Limits: sessions, feeds of what does not exist (HubSettings), sessions pumped in one turn.
+// Lives on its loop, sans-IO: its owner calls turn() on each wake of the loop and tick() about
+// twice a second. One wake serves all viewers: each feed that has something new makes frames of it
+// once, sessions take references, and those that got something are pumped, another one first each
+// time. Limits: sessions, feeds of what does not exist (HubSettings), sessions pumped in one turn.
 #pragma once
 
 #include <array>

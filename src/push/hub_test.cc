@@ -17,7 +17,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 // What a window serves of a part.
-std::string bytes_of(const ScriptedStream& stream, hls::PartPosition at, std::size_t rendition = 0) {
+std::string bytes_of(const ScriptedStream& stream, hls::PartPosition at,
+                     std::size_t rendition = 0) {
   const auto view = stream.window(rendition).view();
   return std::string(view->find(at.segment)->parts.at(at.part).bytes.text());
 }
@@ -177,8 +178,7 @@ TEST_F(PushTest, AbsentStreamsMayBeWaitedFor) {
   cam.push(0, 3);
   clock_.advance(60ms);
   turn();
-  EXPECT_THAT(viewer.news(),
-              ElementsAre("live cam/v360", "track 1 cam/v360", "init 1", "1:0.0*"));
+  EXPECT_THAT(viewer.news(), ElementsAre("live cam/v360", "track 1 cam/v360", "init 1", "1:0.0*"));
 }
 
 TEST_F(PushTest, NotEndlesslyMany) {
@@ -228,8 +228,7 @@ TEST_F(PushTest, ANewPresentationIsANewTrack) {
   auto& again = stream("cam");
   again.push(0, 6);
   turn();
-  EXPECT_THAT(viewer.news(),
-              ElementsAre("1:0.1", "track 2 cam/v360", "init 2", "2:0.0*", "2:0.1"));
+  EXPECT_THAT(viewer.news(), ElementsAre("1:0.1", "track 2 cam/v360", "init 2", "2:0.0*", "2:0.1"));
   EXPECT_EQ(viewer.tracks.at(2).epoch, "e2");
 }
 
@@ -430,7 +429,8 @@ TEST_F(PushTest, WhatIsTooOldIsDroppedAndItGoesOnAtAnIndependentPart) {
   const auto log = viewer.news();
   EXPECT_THAT(log, Contains(HasSubstr("dropped 1:")));
   // Behind the loss comes an independent part, and from there on every one.
-  const auto loss = std::ranges::find_if(log, [](const auto& line) { return line.starts_with("dropped"); });
+  const auto loss =
+      std::ranges::find_if(log, [](const auto& line) { return line.starts_with("dropped"); });
   ASSERT_NE(loss + 1, log.end());
   EXPECT_THAT(*(loss + 1), HasSubstr("*"));
   EXPECT_EQ(log.back(), "1:5.4");
@@ -444,7 +444,8 @@ TEST_F(PushTest, ADeadCarrierCostsNoMoreThanItMay) {
   cam.push(0, 3);
   ScriptedViewer viewer;
   viewer.room = 0;
-  Session& session = open(viewer, "subscribe=cam/v360&subscribe=cam/v180&subscribe=cam/audio&chunks=1");
+  Session& session =
+      open(viewer, "subscribe=cam/v360&subscribe=cam/v180&subscribe=cam/audio&chunks=1");
   for (int i = 0; i < 4'000; ++i) {
     clock_.advance(i % 3 == 0 ? 34ms : 33ms);
     cam.push(0, 1);
@@ -498,8 +499,8 @@ TEST_F(PushTest, NobodyIsAlwaysLast) {
   std::vector<std::unique_ptr<Ordered>> carriers;
   for (int i = 0; i < 3; ++i) {
     carriers.push_back(std::make_unique<Ordered>(order, i));
-    hub_->open(fmt::format("o{}", i), *carriers.back(), *parse_subscribe_query("subscribe=cam/v360"),
-               clock_.now());
+    hub_->open(fmt::format("o{}", i), *carriers.back(),
+               *parse_subscribe_query("subscribe=cam/v360"), clock_.now());
   }
   turn();
   std::vector<int> last;
@@ -585,11 +586,11 @@ TEST_F(PushTest, ReportsOfGlassToGlass) {
   };
   report(1, 0, captured, captured + 350'000);
   EXPECT_THAT(catalogue_.delays, ElementsAre(std::pair("cam", 350'000us)));
-  report(2, 0, captured, captured + 350'000);         // no such track
-  report(1, 1, captured, captured + 350'000);         // no such part
-  report(1, 0, captured - 1, captured + 350'000);     // captured at another time
-  report(1, 0, captured, captured - 1);               // shown before it was seen
-  report(1, 0, captured, captured + 3'000'000);       // shown in the future
+  report(2, 0, captured, captured + 350'000);      // no such track
+  report(1, 1, captured, captured + 350'000);      // no such part
+  report(1, 0, captured - 1, captured + 350'000);  // captured at another time
+  report(1, 0, captured, captured - 1);            // shown before it was seen
+  report(1, 0, captured, captured + 3'000'000);    // shown in the future
   EXPECT_EQ(catalogue_.delays.size(), 1u);
   EXPECT_EQ(hub_->totals().reports_refused, 5u);
   EXPECT_THAT(viewer.news(), testing::Each("error 4"));

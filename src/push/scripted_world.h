@@ -95,7 +95,8 @@ class ScriptedViewer final : public Carrier {
     if (const auto* track = std::get_if<TrackInfo>(&frame)) {
       return fmt::format("track {} {}/{}", track->number, track->stream, track->rendition);
     }
-    if (const auto* init = std::get_if<Init>(&frame)) return fmt::format("init {}", init->head.track);
+    if (const auto* init = std::get_if<Init>(&frame))
+      return fmt::format("init {}", init->head.track);
     if (const auto* error = std::get_if<ErrorNotice>(&frame)) {
       return fmt::format("error {}", static_cast<int>(error->code));
     }

@@ -2,10 +2,10 @@
 // order it is sent.
 //
 // Lives on its loop, owned by the hub, which calls it; sans-IO, time is a parameter. The session
-// keeps what waits and gives its carrier only a little at a time. What waits is limited in bytes and
-// age (SessionSettings); beyond that the least important subscription loses whole parts, goes on at
-// its next independent part, and the viewer is told. So one slow viewer costs a bounded amount of
-// references and delays nobody.
+// keeps what waits and gives its carrier only a little at a time. What waits is limited in bytes
+// and age (SessionSettings); beyond that the least important subscription loses whole parts, goes
+// on at its next independent part, and the viewer is told. So one slow viewer costs a bounded
+// amount of references and delays nobody.
 #pragma once
 
 #include <chrono>

@@ -116,9 +116,9 @@ void Subscription::take_over_from(Subscription& old, SteadyTime now) {
   if (predecessor_ == nullptr) return;
   hls::PartPosition at;
   const std::int64_t scale = predecessor_->last_track_->timescale;
-  if (const auto part = feed_.independent_from(
-          predecessor_->last_end_ - kOverlapMaxMs * scale / 1'000,
-          predecessor_->last_track_->timescale, at)) {
+  if (const auto part =
+          feed_.independent_from(predecessor_->last_end_ - kOverlapMaxMs * scale / 1'000,
+                                 predecessor_->last_track_->timescale, at)) {
     plan_take_over(at, part->decode_time, now);
   }
 }
@@ -243,8 +243,8 @@ std::size_t Subscription::drop(DropReason reason, std::optional<hls::PartPositio
   while (!queue_.empty()) {
     const MediaFramePointer frame = queue_.front().frame;
     if (parts > 0 && frame->independent && frame->first) return parts;
-    const bool another = parts == 0 || !loss_ || loss_->dropped.to != frame->at ||
-                         loss_->track != frame->track;
+    const bool another =
+        parts == 0 || !loss_ || loss_->dropped.to != frame->at || loss_->track != frame->track;
     const hls::PartPosition from =
         parts == 0 && abandoned ? std::min(*abandoned, frame->at) : frame->at;
     note_lost(frame->track, from, frame->at, another ? 1 : 0, reason);

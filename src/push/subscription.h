@@ -1,8 +1,8 @@
 // Subscription: one viewer's interest in one feed, and the queue of what it still has to be sent.
 //
 // Lives on its loop, owned by its session, known to its feed. Holds references only. What is told
-// about it beside media (state, track, losses) is kept as state, not as a queue: a dead viewer costs
-// no more of it than a live one.
+// about it beside media (state, track, losses) is kept as state, not as a queue: a dead viewer
+// costs no more of it than a live one.
 #pragma once
 
 #include <cstddef>
@@ -101,8 +101,8 @@ class Subscription {
 
   std::vector<Queued> queue_;  // oldest first
   std::size_t queued_bytes_ = 0;
-  std::optional<Loss> loss_;            // not yet told
-  std::optional<DropReason> losing_;    // why parts pass until the next independent one
+  std::optional<Loss> loss_;          // not yet told
+  std::optional<DropReason> losing_;  // why parts pass until the next independent one
   std::optional<StreamState> told_state_;
   TrackNumber announced_ = 0;
   std::shared_ptr<const Track> init_due_;

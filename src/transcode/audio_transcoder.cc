@@ -123,8 +123,8 @@ class AudioTranscoder::Line {
   AudioRun run_;
   std::uint64_t timeline_run_ = 0;
   bool run_open_ = false;
-  Lag lag_;                // of the run
-  Instant received_{};     // of the unit that was decoded last
+  Lag lag_;             // of the run
+  Instant received_{};  // of the unit that was decoded last
 
   std::unique_ptr<AacEncoder> encoder_;
   std::int64_t samples_encoded_ = 0;
