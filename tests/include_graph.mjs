@@ -17,12 +17,13 @@ const ARROWS = {
   transcode: ['codec', 'media', 'base'],
   cmaf: ['codec', 'media', 'base'],
   hls: ['cmaf', 'media', 'base'],
+  push: ['hls', 'cmaf', 'media', 'base'],
   ingest: ['mpegts', 'media', 'base'],
   stream: ['transcode', 'hls', 'media', 'base'],
   net: ['base'],
   quic: ['net', 'base'],
   http: ['quic', 'net', 'base'],
-  api: ['http', 'net', 'stream', 'hls', 'media', 'base'], // net for the loop alone
+  api: ['http', 'net', 'stream', 'push', 'hls', 'media', 'base'], // net for the loop alone
 };
 ARROWS.app = Object.keys(ARROWS); // the wiring sees everything
 

@@ -8,6 +8,7 @@
 #include "api/cors.h"
 #include "api/held_requests.h"
 #include "api/live_routes.h"
+#include "api/push_routes.h"
 #include "api/status_routes.h"
 #include "http/negotiation.h"
 
@@ -26,13 +27,21 @@ class ApiHandler final : public http::Handler {
         cors_(settings.cors_allow_origins),
         held_(settings.held_per_loop_max),
         live_(environment.registry, cors_, held_, loop),
+        push_(settings.push, environment, cors_, loop),
         loop_(loop),
         tick_(loop, [this] { on_tick(); }) {
-    loop.on_wake([this] { held_.on_wake(); });
+    loop.on_wake([this] {
+      held_.on_wake();
+      push_.on_wake();
+    });
     tick_.arm(loop.now() + kTick);
   }
 
   void handle(const http::Request& request, http::Exchange& exchange) override {
+    constexpr std::string_view kPush = "/push/";
+    if (request.path.starts_with(kPush)) {
+      return push_.control(request.path.substr(kPush.size()), request, exchange);
+    }
     if (request.method == http::Method::kOptions) {
       return exchange.respond(cors_.preflight(request, kAllowed));
     }
@@ -51,6 +60,7 @@ class ApiHandler final : public http::Handler {
     constexpr std::string_view kStreams = "/api/v1/streams";
     const std::string_view path = request.path;
     if (path.starts_with(kLive)) return live_.handle(path.substr(kLive.size()), request, exchange);
+    if (path == "/push") return push_.open(request, exchange);
     if (path == kStreams) {
       return json(request, exchange, streams_json(environment_.registry, now()));
     }
@@ -113,6 +123,7 @@ class ApiHandler final : public http::Handler {
     held_.on_wake();  // for what ends without a publication
     held_.on_tick(loop_.now());
     live_.on_tick();
+    push_.on_tick();
     tick_.arm(loop_.now() + kTick);
   }
 
@@ -120,6 +131,7 @@ class ApiHandler final : public http::Handler {
   const Cors cors_;
   HeldRequests held_;
   LiveRoutes live_;
+  PushRoutes push_;
   net::EventLoop& loop_;
   net::EventLoop::Timer tick_;
 };

@@ -13,6 +13,7 @@
 #include "base/metrics.h"
 #include "http/http.h"
 #include "net/event_loop.h"
+#include "push/hub.h"
 #include "stream/registry.h"
 
 namespace mirror::api {
@@ -20,11 +21,15 @@ namespace mirror::api {
 struct ApiSettings {
   std::vector<std::string> cors_allow_origins{"*"};  // "*", or exact origins
   std::size_t held_per_loop_max = 20'000;
+  push::HubSettings push;  // of each loop
 };
+
+class PushDoors;  // api/push_doors.h
 
 // What all handlers share; outlives them.
 struct ApiEnvironment {
   const stream::Registry& registry;
+  PushDoors& push_doors;
   Metrics& metrics;
   const Clock& clock;
   // Set once by the shutdown: /readyz then says 503 so that balancers look elsewhere.

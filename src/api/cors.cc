@@ -8,7 +8,8 @@ namespace {
 constexpr std::string_view kExposed = "date, etag, content-length, content-range";
 // The cmcd- fields are CTA-5004's; the rest is what players and caches ask with.
 constexpr std::string_view kAllowedHeaders =
-    "range, if-range, if-none-match, cache-control, cmcd-request, cmcd-object, cmcd-status, "
+    "content-type, range, if-range, if-none-match, cache-control, cmcd-request, cmcd-object, "
+    "cmcd-status, "
     "cmcd-session";
 }  // namespace
 

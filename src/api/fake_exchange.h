@@ -32,6 +32,7 @@ class FakeExchange final : public http::Exchange {
   void finish() override { attachment_.reset(); }
   void abort() override { attachment_.reset(); }
   std::size_t queued_bytes() const override { return 0; }
+  void tell_below(std::size_t) override {}
   void attach(std::unique_ptr<Attachment> attachment) override {
     attachment_ = std::move(attachment);
   }

@@ -42,12 +42,12 @@ void GrowingPart::send_pieces(http::Exchange& exchange) {
   const auto coming = window_->growth()->coming();
   if (!coming || coming->at != position_) return;
   std::size_t offset = 0;
-  for (const Bytes& piece : coming->pieces) {
+  for (const hls::ComingPiece& piece : coming->pieces) {
     if (offset == sent_) {
-      exchange.write(piece);
-      sent_ += piece.size();
+      exchange.write(piece.bytes);
+      sent_ += piece.bytes.size();
     }
-    offset += piece.size();
+    offset += piece.bytes.size();
   }
 }
 

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "api/api.h"
+#include "api/push_doors.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -232,7 +233,8 @@ Status run(const Config& config, const Log& log) {
   // Viewers.
   std::atomic<bool> draining{false};
   const api::ApiSettings api_settings{.cors_allow_origins = config.cors.allow_origins};
-  const api::ApiEnvironment api_environment{registry, metrics, clock, draining};
+  api::PushDoors push_doors;
+  const api::ApiEnvironment api_environment{registry, push_doors, metrics, clock, draining};
   const auto credentials = credentials_of(config, clock.now().wall);
   if (!credentials) return std::unexpected(credentials.error());
   auto server = http::Server::create(

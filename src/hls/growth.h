@@ -16,10 +16,19 @@
 
 namespace mirror::hls {
 
+// One chunk of a part that is being made, of one sample.
+struct ComingPiece {
+  Bytes bytes;
+  std::int64_t decode_time = 0;  // in timescale units
+  PartTimes times;
+};
+
 // The pieces that exist of the part at `at`; at most one per sample.
 struct ComingPart {
   PartPosition at;
-  std::vector<Bytes> pieces;
+  bool independent = false;    // begins with a sync sample
+  bool discontinuity = false;  // EXT-X-DISCONTINUITY stands before it
+  std::vector<ComingPiece> pieces;
 };
 
 class Growth {
@@ -47,11 +56,21 @@ class Growth {
   };
 
   // The media thread.
-  void add(PartPosition at, Bytes piece) {
+  struct Head {
+    PartPosition at;
+    bool independent = false;
+    bool discontinuity = false;
+  };
+  void add(const Head& head, ComingPiece piece) {
     const auto before = coming_.read();
     auto next = std::make_shared<ComingPart>();
-    if (before && before->at == at) *next = *before;
-    next->at = at;
+    if (before && before->at == head.at) {
+      *next = *before;
+    } else {
+      next->at = head.at;
+      next->independent = head.independent;
+      next->discontinuity = head.discontinuity;
+    }
     next->pieces.push_back(std::move(piece));
     publish(std::move(next));
   }

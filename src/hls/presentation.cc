@@ -20,7 +20,8 @@ WindowSettings window_settings(const PresentationSettings& settings,
           .grid = media::grid_of(track),
           .first_segment = settings.first_segment,
           .listed = settings.listed,
-          .kept = settings.kept};
+          .kept = settings.kept,
+          .clock = settings.clock};
 }
 
 Segmenter::Chunking chunking(const PresentationSettings& settings,

@@ -32,6 +32,8 @@ struct PresentationSettings {
   // Each video frame is a CMAF chunk of its own, so that a part can be read while it is made. (An
   // audio frame is hardly larger than the boxes around it.)
   bool frame_chunks = true;
+  // See WindowSettings.
+  const Clock* clock = nullptr;
 };
 
 // What a rendition is made of. Names are of URL-safe characters: "v360", "audio".

@@ -99,7 +99,15 @@ void Segmenter::take(media::Sample sample) {
   next_decode_time_ = sample.decode_time + grid_.sample_duration;
   next_date_ = sample.program_date + std::chrono::microseconds(std::int64_t{grid_.sample_duration} *
                                                                1'000'000 / grid_.timescale);
-  if (part_empty_) part_independent_ = sample.sync || sync_ == Sync::kEverySample;
+  const std::int64_t decode_time = sample.decode_time;
+  const PartTimes times{
+      .captured = sample.captured, .ingested = sample.ingested, .encoded = sample.encoded};
+  if (part_empty_) {
+    part_independent_ = sample.sync || sync_ == Sync::kEverySample;
+    part_times_ = times;
+  }
+  part_times_.ingested = times.ingested;
+  part_times_.encoded = times.encoded;
   part_.push_back(std::move(sample));
   if (chunking_ == Chunking::kSample) {
     pieces_.push_back(chunks_.write(part_, part_empty_ ? cmaf::Prft::kWith : cmaf::Prft::kWithout));
@@ -108,7 +116,9 @@ void Segmenter::take(media::Sample sample) {
   part_empty_ = false;
   // The last chunk goes out with the part itself.
   const bool last = (segment_slots_ + 1) % grid_.samples_per_part == 0;
-  if (chunking_ == Chunking::kSample && !last) window_.grow(pieces_.back());
+  if (chunking_ == Chunking::kSample && !last) {
+    window_.grow({pieces_.back(), decode_time, times}, part_independent_);
+  }
   close_slot();
 }
 
@@ -132,7 +142,8 @@ void Segmenter::publish_part(SegmentState state) {
   part_.clear();
   Part part{.samples = std::exchange(part_slots_, 0),
             .independent = std::exchange(part_independent_, false),
-            .gap = std::exchange(part_empty_, true)};
+            .gap = std::exchange(part_empty_, true),
+            .times = std::exchange(part_times_, {})};
   if (!part.gap) part.bytes = join(std::exchange(pieces_, {}));
   if (state == SegmentState::kComplete) segment_slots_ = 0;
   window_.publish(std::move(part), state);

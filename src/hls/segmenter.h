@@ -74,6 +74,7 @@ class Segmenter {
   std::uint32_t part_slots_ = 0;
   std::uint32_t segment_slots_ = 0;
   bool part_independent_ = false;
+  PartTimes part_times_;
   bool part_empty_ = true;   // no sample came in the open part
   bool needs_sync_ = false;  // samples are missing that the next ones may depend on
   std::int64_t next_decode_time_ = 0;

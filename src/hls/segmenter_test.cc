@@ -138,7 +138,7 @@ TEST_F(SegmenterTest, ChunksOfOneSampleCanBeReadWhileThePartGrows) {
   EXPECT_EQ(window.growth()->coming(), nullptr);
   const std::string part(window.view()->find(0)->parts[0].bytes.text());
   const std::string grown =
-      std::string(coming->pieces[0].text()) + std::string(coming->pieces[1].text());
+      std::string(coming->pieces[0].bytes.text()) + std::string(coming->pieces[1].bytes.text());
   EXPECT_TRUE(part.starts_with(grown));
   EXPECT_GT(part.size(), grown.size());
 }

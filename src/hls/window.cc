@@ -73,18 +73,27 @@ void Window::open(const Opening& opening) {
   open_.discontinuity = opening.discontinuity;
   open_.decode_time = opening.decode_time;
   open_.date = opening.date;
+  open_samples_ = 0;
   opened_ = true;
   open_shown_ = false;
 }
 
-void Window::grow(Bytes chunk) {
+void Window::grow(ComingPiece chunk, bool independent) {
   assert(opened_);
-  growth_->add({open_.number, static_cast<PartIndex>(open_.parts.size())}, std::move(chunk));
+  chunk.times.published = now();
+  growth_->add({.at = {open_.number, static_cast<PartIndex>(open_.parts.size())},
+                .independent = independent,
+                .discontinuity = open_.discontinuity && open_.parts.empty()},
+               std::move(chunk));
 }
 
 void Window::publish(Part part, SegmentState state) {
   assert(opened_);
   listed_now_samples_ += part.samples;
+  part.decode_time =
+      open_.decode_time + static_cast<std::int64_t>(open_samples_) * settings_.grid.sample_duration;
+  part.times.published = now();
+  open_samples_ += part.samples;
   open_.parts.push_back(std::move(part));
   next_.next = {open_.number, static_cast<PartIndex>(open_.parts.size())};
   if (state == SegmentState::kComplete) {

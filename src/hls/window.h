@@ -82,6 +82,8 @@ struct WindowSettings {
   // How long a segment can be fetched after it left the playlist. 6.2.2 asks for its own duration
   // plus that of the longest playlist that listed it.
   std::chrono::milliseconds kept{31'000};
+  // Tells when a part is published; none: nobody wants to know. Outlives the window.
+  const Clock* clock = nullptr;
 };
 
 // How a publication leaves the segment that it adds to.
@@ -119,8 +121,8 @@ class Window {
     bool discontinuity = false;
   };
   void open(const Opening& opening);
-  // A chunk of the part that will be published next.
-  void grow(Bytes chunk);
+  // A chunk of the part that will be published next; `independent` is the part's.
+  void grow(ComingPiece chunk, bool independent);
   // Adds a part to the open segment, and publishes.
   void publish(Part part, SegmentState state);
   // Completes the open segment with the parts that it has, and publishes.
@@ -141,6 +143,7 @@ class Window {
     std::weak_ptr<const Window> window;
   };
 
+  WallTime now() const { return settings_.clock ? settings_.clock->now().wall : WallTime{}; }
   void publish_view();
   void slide();
   void pack();
@@ -159,6 +162,7 @@ class Window {
   std::deque<SegmentText> texts_;  // of next_.segments.recent(), one each
   DateRanges date_ranges_;
   Segment open_;  // meaningful while opened_
+  std::uint64_t open_samples_ = 0;
   bool opened_ = false;
   bool open_shown_ = false;  // next_.segments ends with a copy of open_
   std::uint64_t listed_now_samples_ = 0;

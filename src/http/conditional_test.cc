@@ -26,6 +26,7 @@ struct Sent final : Exchange {
   void finish() override { FAIL(); }
   void abort() override { FAIL(); }
   std::size_t queued_bytes() const override { return 0; }
+  void tell_below(std::size_t) override {}
   void attach(std::unique_ptr<Attachment>) override { FAIL(); }
 
   static std::string join(const std::vector<Bytes>& pieces) {

@@ -65,8 +65,9 @@ class Exchange {
   class Attachment {
    public:
     virtual ~Attachment() = default;
-    // queued_bytes() fell below half of kQueuedBytesHigh after it had reached it (only for growing
-    // bodies). Never called from within a call of the Exchange.
+    // queued_bytes() fell below half of kQueuedBytesHigh after it had reached it, or below what
+    // tell_below() asked for (only for growing bodies). Never called from within a call of the
+    // Exchange.
     virtual void on_writable() {}
   };
 
@@ -92,6 +93,9 @@ class Exchange {
   // queue grow past the server's limit has its answer aborted.
   static constexpr std::size_t kQueuedBytesHigh = 256 * 1024;
   virtual std::size_t queued_bytes() const = 0;
+  // For writers who keep the queue shorter than that: on_writable() is due once, as soon as
+  // queued_bytes() is below `bytes`; at the end of this turn when it is so already.
+  virtual void tell_below(std::size_t bytes) = 0;
 
   // Server push (RFC 9114 4.6), before this exchange's own answer is finished: promises `promise`
   // (GET or HEAD; authority, path and query are needed, headers are sent along) on this request and
@@ -101,6 +105,8 @@ class Exchange {
     (void)promise, (void)answer;
     return false;
   }
+  // Whether push() could be of use: what it would send need not be made for the others.
+  virtual bool takes_pushes() const { return false; }
 
   // The session that this request asks for (Method::kConnect), to be accepted instead of a
   // respond(); null for every other request, and over every other version. See webtransport.h.

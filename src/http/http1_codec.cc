@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "http/prepared.h"
@@ -38,8 +39,8 @@ bool Http1Codec::input_ended() {
 
 void Http1Codec::pump() {
   finished_attachment_.reset();
-  if (was_full_ && output_.size() < kQueuedBytesHigh / 2) {
-    was_full_ = false;
+  if (output_.size() < tell_below_) {
+    tell_below_ = 0;
     if (attachment_) attachment_->on_writable();
   }
   proceed();
@@ -133,7 +134,13 @@ void Http1Codec::write(Bytes bytes) {
   if (chunked_) output_.copy(fmt::format("{:x}\r\n", bytes.size()));
   output_.share(std::move(bytes));
   if (chunked_) output_.copy("\r\n");
-  was_full_ = was_full_ || output_.size() >= kQueuedBytesHigh;
+  if (output_.size() >= kQueuedBytesHigh) tell_below(kQueuedBytesHigh / 2);
+  carrier_.schedule();
+}
+
+void Http1Codec::tell_below(std::size_t bytes) {
+  if (answer_ != Answer::kGrowing) return;
+  tell_below_ = std::max(tell_below_, bytes);
   carrier_.schedule();
 }
 
@@ -192,7 +199,7 @@ void Http1Codec::end_head(std::span<const Header> headers) {
 
 void Http1Codec::end_answer() {
   answer_ = Answer::kNone;
-  was_full_ = false;
+  tell_below_ = 0;
   finished_attachment_ = std::move(attachment_);
   if (!keep_alive_) closing_ = true;
   update_phase();

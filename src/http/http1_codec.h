@@ -35,6 +35,7 @@ class Http1Codec final : public Codec, private Exchange {
   void finish() override;
   void abort() override;
   std::size_t queued_bytes() const override { return output_.size(); }
+  void tell_below(std::size_t bytes) override;
   void attach(std::unique_ptr<Attachment> attachment) override;
 
   void proceed();
@@ -54,7 +55,7 @@ class Http1Codec final : public Codec, private Exchange {
   Answer answer_ = Answer::kNone;
   bool head_only_ = false;
   bool chunked_ = false;
-  bool was_full_ = false;
+  std::size_t tell_below_ = 0;  // bytes queued; 0: nobody waits for room
   bool keep_alive_ = true;
   bool closing_ = false;  // no further request is read
   bool draining_ = false;

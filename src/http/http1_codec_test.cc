@@ -145,6 +145,25 @@ TEST_F(Http1, AWriterThatIgnoresTheLimitIsAborted) {
   EXPECT_TRUE(carrier.held.empty());
 }
 
+TEST_F(Http1, AWriterIsToldOnceWhenItsQueueIsShortEnough) {
+  codec().receive(bytes_of(get("/grow")));
+  take_output(codec());
+  Exchange& exchange = carrier.held.front()->exchange;
+  exchange.write(Bytes::take(std::string(3'000, 'x')));
+  exchange.tell_below(1'000);
+  EXPECT_EQ(carrier.times_writable, 0) << "never from within";
+  codec().output().drop(1'000);
+  codec().pump();
+  EXPECT_EQ(carrier.times_writable, 0);
+  codec().output().drop(1'500);
+  codec().pump();
+  codec().pump();
+  EXPECT_EQ(carrier.times_writable, 1);
+  exchange.tell_below(1'000);
+  codec().pump();
+  EXPECT_EQ(carrier.times_writable, 2);
+}
+
 TEST_F(Http1, AHeaderCannotSplitTheResponse) {
   codec().receive(bytes_of(get("/later")));
   carrier.held.front()->exchange.respond(

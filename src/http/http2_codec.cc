@@ -99,8 +99,15 @@ class Http2Codec::Stream final : public Exchange {
     if (codec_.growing_cost_ > codec_.carrier_.limits().queued_bytes_per_connection_max) {
       return abort();
     }
-    was_full_ = was_full_ || body_size_ >= kQueuedBytesHigh;
+    if (body_size_ >= kQueuedBytesHigh) tell_below(kQueuedBytesHigh / 2);
     nghttp2_session_resume_data(codec_.session_.get(), id_);
+    codec_.stream_changed();
+  }
+
+  void tell_below(std::size_t bytes) override {
+    if (answer_ != Answer::kGrowing) return;
+    tell_below_ = std::max(tell_below_, bytes);
+    tell_if_below();
     codec_.stream_changed();
   }
 
@@ -157,8 +164,14 @@ class Http2Codec::Stream final : public Exchange {
 
   void end_answer() {
     if (attachment_) codec_.finished_attachments_.push_back(std::move(attachment_));
-    was_full_ = false;
+    tell_below_ = 0;
     codec_.stream_changed();
+  }
+
+  void tell_if_below() {
+    if (body_size_ >= tell_below_) return;
+    tell_below_ = 0;
+    codec_.writable_.push_back(id_);
   }
 
   // Hands `size` bytes of the body to the connection's queue.
@@ -182,10 +195,7 @@ class Http2Codec::Stream final : public Exchange {
       body_.erase(body_.begin(), body_.begin() + static_cast<std::ptrdiff_t>(body_first_));
       body_first_ = 0;
     }
-    if (was_full_ && body_size_ < kQueuedBytesHigh / 2) {
-      was_full_ = false;
-      codec_.writable_.push_back(id_);
-    }
+    tell_if_below();
   }
 
   Http2Codec& codec_;
@@ -203,7 +213,7 @@ class Http2Codec::Stream final : public Exchange {
   bool growing_ = false;  // start() was called: its bytes count against the connection's limit
   bool head_only_ = false;
   bool bodiless_ = false;
-  bool was_full_ = false;
+  std::size_t tell_below_ = 0;  // of body_size_; 0: nobody waits for room
   std::vector<Bytes> body_;
   std::size_t body_first_ = 0;   // index of the piece that is next; those before it are gone
   std::size_t body_offset_ = 0;  // bytes of it already sent
@@ -330,6 +340,8 @@ struct Http2Codec::Callbacks {
 
   static int stream_closed(nghttp2_session*, std::int32_t id, std::uint32_t, void* user) {
     auto& self = codec(user);
+    // An attachment never outlives its exchange, not even one that was broken off in this turn.
+    self.finished_attachments_.clear();
     // Out of the map first: the attachment's destructor may look around.
     const auto node = self.streams_.extract(id);
     if (!node.empty() && node.mapped().get() == self.reading_) self.reading_ = nullptr;

@@ -351,6 +351,22 @@ TEST_F(Http2, AWriterThatIgnoresTheLimitIsAborted) {
   EXPECT_EQ(client.answers[id].error, static_cast<std::uint32_t>(NGHTTP2_INTERNAL_ERROR));
 }
 
+TEST_F(Http2, AWriterIsToldOnceWhenItsQueueIsShortEnough) {
+  client.request("GET", "/grow");
+  exchange();
+  Exchange& exchange_of_it = carrier.held.front()->exchange;
+  // More than the peer's window takes at once.
+  exchange_of_it.write(Bytes::take(std::string(100'000, 'x')));
+  exchange_of_it.tell_below(50'000);
+  EXPECT_EQ(carrier.times_writable, 0) << "never from within";
+  exchange();
+  EXPECT_EQ(carrier.times_writable, 1);
+  EXPECT_LT(exchange_of_it.queued_bytes(), 50'000u);
+  exchange_of_it.tell_below(50'000);
+  exchange();
+  EXPECT_EQ(carrier.times_writable, 2);
+}
+
 TEST_F(Http2, GarbageEndsTheConnection) {
   codec->receive(bytes_of("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
   take_output(*codec);

@@ -157,6 +157,12 @@ class Http3Session::Stream final : public Exchange {
     return answer_ == Answer::kGrowing ? transport().queued_bytes(id_) : 0;
   }
 
+  void tell_below(std::size_t bytes) override {
+    if (answer_ == Answer::kGrowing) transport().tell_below(id_, bytes);
+  }
+
+  bool takes_pushes() const override { return !webtransport_ && session_.takes_pushes(); }
+
   bool push(const Request& promise, std::shared_ptr<const Prepared> answer) override {
     const bool unfinished = answer_ == Answer::kDue || answer_ == Answer::kGrowing;
     return unfinished && !webtransport_ && session_.push(*this, promise, *answer);
@@ -1075,11 +1081,14 @@ void Http3Session::cancel_push(std::uint64_t id) {
   if (it != pushes_.end()) transport_.reset(it->second.stream, error::kRequestCancelled);
 }
 
+bool Http3Session::takes_pushes() const {
+  if (closing_ || draining_ || !max_push_id_) return false;
+  return next_push_id_ <= *max_push_id_ && next_push_id_ < push_goaway_;
+}
+
 bool Http3Session::push(Stream& stream, const Request& promise, const Prepared& answer) {
   const bool safe = promise.method == Method::kGet || promise.method == Method::kHead;
-  const bool taken = max_push_id_ && next_push_id_ <= *max_push_id_ && next_push_id_ < push_goaway_;
-  if (closing_ || draining_ || !taken || !safe || promise.authority.empty() ||
-      !is_authority(promise.authority)) {
+  if (!takes_pushes() || !safe || promise.authority.empty() || !is_authority(promise.authority)) {
     return false;
   }
   if (pushes_.size() >= carrier_.limits().pushes_max) {

@@ -109,6 +109,7 @@ class Http3Session final : public quic::Application, private Http3WebTransport::
   void cancel_push(std::uint64_t id);
   bool is_critical(StreamId id) const;
   bool growing_over_limit() const;
+  bool takes_pushes() const;
   bool push(Stream& stream, const Request& promise, const Prepared& answer);
 
   Request take_request() { return std::exchange(spare_request_, {}); }

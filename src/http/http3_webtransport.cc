@@ -62,6 +62,9 @@ class Http3WebTransport::Session final : public WebTransportSession {
   std::size_t queued_bytes(StreamId stream) const override {
     return owns(stream) ? owner_.transport_.queued_bytes(stream) : 0;
   }
+  void tell_below(StreamId stream, std::size_t bytes) override {
+    if (owns(stream)) owner_.transport_.tell_below(stream, bytes);
+  }
   bool send_datagram(std::span<const std::uint8_t> bytes) override {
     if (state_ != State::kOpen || bytes.size() > datagram_bytes_max()) return false;
     Wire wire;

@@ -65,6 +65,7 @@ class ScriptedCarrier final : public Carrier {
       place = std::prev(owner.held.end());
     }
     ~Held() override { owner.held.erase(place); }
+    void on_writable() override { ++owner.times_writable; }
     ScriptedCarrier& owner;
     Exchange& exchange;
     std::list<Held*>::iterator place;
@@ -76,6 +77,7 @@ class ScriptedCarrier final : public Carrier {
   bool scheduled = false;
   int protocol_errors = 0;
   int drops = 0;
+  int times_writable = 0;
   std::vector<int> statuses;
   std::vector<Seen> seen;
   std::list<Held*> held;

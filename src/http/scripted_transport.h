@@ -29,7 +29,7 @@ class ScriptedTransport final : public quic::Transport {
     std::optional<std::uint64_t> reset;    // by us
     std::optional<std::uint64_t> stopped;  // we sent STOP_SENDING
     bool stop_taken = false;
-    bool was_high = false;
+    std::size_t tell_below = 0;
     bool peer_over = false;  // FIN or RESET of the peer's has come
     bool closed = false;
     std::size_t consumed = 0;
@@ -73,6 +73,9 @@ class ScriptedTransport final : public quic::Transport {
   }
   void set_priority(StreamId id, quic::Priority priority) override {
     streams[id].priority = priority;
+  }
+  void tell_below(StreamId id, std::size_t bytes) override {
+    streams[id].tell_below = std::max(streams[id].tell_below, bytes);
   }
   std::size_t queued_bytes(StreamId id) const override {
     const auto it = streams.find(id);
@@ -141,8 +144,8 @@ class ScriptedTransport final : public quic::Transport {
       } else {
         there.consumed += n;
       }
-      if (stream.was_high && queued_bytes(id) < quic::Application::kQueuedBytesHigh / 2) {
-        stream.was_high = false;
+      if (queued_bytes(id) < stream.tell_below) {
+        stream.tell_below = 0;
         self.on_writable(id);
       }
     }
@@ -177,7 +180,7 @@ class ScriptedTransport final : public quic::Transport {
     if (stream.reset || stream.finished || stream.closed) return;
     stream.out.append(text);
     if (stream.out.size() - stream.taken >= quic::Application::kQueuedBytesHigh) {
-      stream.was_high = true;
+      stream.tell_below = std::max(stream.tell_below, quic::Application::kQueuedBytesHigh / 2);
     }
   }
 

@@ -35,6 +35,9 @@ void set_up_socket(int fd, const Limits& limits) {
   const int idle_s = 30;
   const int interval_s = 10;
   const int probes = 3;
+  // What the kernel holds cannot be taken back: no more than keeps the network busy, so that who
+  // sends what is live can still drop what was overtaken.
+  const int unsent_bytes = 128 * 1024;
   const auto unacknowledged_ms = static_cast<unsigned>(limits.write_timeout.count());
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
@@ -42,6 +45,7 @@ void set_up_socket(int fd, const Limits& limits) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
   ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof unacknowledged_ms);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof unsent_bytes);
 }
 
 }  // namespace

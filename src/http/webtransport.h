@@ -37,7 +37,8 @@ class WebTransportSession {
     }
     virtual void on_stream_reset(StreamId stream, std::uint32_t code) { (void)stream, (void)code; }
     virtual void on_stop_sending(StreamId stream, std::uint32_t code) { (void)stream, (void)code; }
-    // queued_bytes(stream) fell below half of Exchange::kQueuedBytesHigh after it had reached it.
+    // queued_bytes(stream) fell below half of Exchange::kQueuedBytesHigh after it had reached it, or
+    // below what tell_below() asked for.
     virtual void on_writable(StreamId stream) { (void)stream; }
     // Both sides of it are over.
     virtual void on_stream_closed(StreamId stream) { (void)stream; }
@@ -69,6 +70,8 @@ class WebTransportSession {
   virtual void stop_sending(StreamId stream, std::uint32_t code) = 0;
   virtual void set_priority(StreamId stream, quic::Priority priority) = 0;
   virtual std::size_t queued_bytes(StreamId stream) const = 0;
+  // on_writable(stream) is due once, as soon as queued_bytes(stream) is below `bytes`.
+  virtual void tell_below(StreamId stream, std::size_t bytes) = 0;
   // False: too long, not taken by the peer, or the queue is full.
   virtual bool send_datagram(std::span<const std::uint8_t> bytes) = 0;
   virtual std::size_t datagram_bytes_max() const = 0;

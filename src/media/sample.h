@@ -21,6 +21,8 @@ struct Sample {
   WallTime captured{};           // estimated instant of capture; the same clock for all renditions
   WallTime program_date{};       // the same, advancing exactly as decode_time does within a run
   SteadyTime received{};  // when the access unit behind it was complete, to measure our own delay
+  WallTime ingested{};    // the same by the wall clock, for those who compare clocks
+  WallTime encoded{};     // when the encoder gave it
   Bytes data;             // H.264: length-prefixed NAL units (4 bytes); AAC: raw frame
 };
 

@@ -70,7 +70,7 @@ struct Connection::Stream : Scheduled {
   const StreamId id;
   SendQueue out;
   std::uint64_t unconsumed = 0;  // given to the application and not yet released by it
-  bool was_high = false;         // queued_bytes() reached kQueuedBytesHigh
+  std::size_t tell_below = 0;    // of queued_bytes(); 0: nobody waits for room
   bool sending_over = false;     // reset, stopped, or the peer's own unidirectional stream
   bool reset_by_us = false;
   bool reset_by_peer = false;
@@ -682,10 +682,20 @@ void Connection::took(Stream& stream, std::size_t bytes, bool fin) {
   unacknowledged_ += bytes;
   scheduler_.took_turn(stream);
   if (!stream.out.anything()) scheduler_.remove(stream);
-  if (stream.was_high && stream.out.queued() < Application::kQueuedBytesHigh / 2) {
-    stream.was_high = false;
-    event(Event::What::kWritable, stream.id);
-  }
+  tell_if_below(stream);
+}
+
+void Connection::tell_if_below(Stream& stream) {
+  if (stream.out.queued() >= stream.tell_below) return;
+  stream.tell_below = 0;
+  event(Event::What::kWritable, stream.id);
+}
+
+void Connection::tell_below(StreamId id, std::size_t bytes) {
+  Stream* stream = sendable(id);
+  if (stream == nullptr) return;
+  stream->tell_below = std::max(stream->tell_below, bytes);
+  tell_if_below(*stream);
 }
 
 // STOP_SENDING: the library has answered it, and says so only when we want to send more. Which
@@ -767,7 +777,9 @@ void Connection::queue(Stream& stream, Bytes bytes) {
   if (bytes.empty()) return;
   queued_ += bytes.size();
   stream.out.push(std::move(bytes), now());
-  if (stream.out.queued() >= Application::kQueuedBytesHigh) stream.was_high = true;
+  if (stream.out.queued() >= Application::kQueuedBytesHigh) {
+    stream.tell_below = std::max(stream.tell_below, Application::kQueuedBytesHigh / 2);
+  }
   if (!stream.blocked) scheduler_.add(stream);
   mark_due();
 }

@@ -120,6 +120,7 @@ class Connection final : public Transport {
   void reset(StreamId stream, std::uint64_t error) override;
   void stop_sending(StreamId stream, std::uint64_t error) override;
   void set_priority(StreamId stream, Priority priority) override;
+  void tell_below(StreamId stream, std::size_t bytes) override;
   std::size_t queued_bytes(StreamId stream) const override;
   std::size_t queued_bytes() const override { return queued_; }
   std::size_t unacknowledged_bytes() const override { return unacknowledged_; }
@@ -174,6 +175,7 @@ class Connection final : public Transport {
   bool write_datagrams(std::span<std::uint8_t> room, ngtcp2_path& path, ngtcp2_pkt_info& info,
                        ngtcp2_ssize& written);
   void took(Stream& stream, std::size_t bytes, bool fin);
+  void tell_if_below(Stream& stream);
   void unpark();
   void write_close(SendBuffer& out);
   void fail(int error);

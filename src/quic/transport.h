@@ -61,6 +61,9 @@ class Transport {
   virtual std::size_t queued_bytes(StreamId stream) const = 0;
   virtual std::size_t queued_bytes() const = 0;          // of all streams
   virtual std::size_t unacknowledged_bytes() const = 0;  // sent, and still kept
+  // Application::on_writable(stream) is due once, as soon as queued_bytes(stream) is below `bytes`;
+  // in this turn when it is so already.
+  virtual void tell_below(StreamId stream, std::size_t bytes) = 0;
   // When the first byte of what is queued was given to send(); empty when nothing is queued.
   virtual std::optional<SteadyTime> queued_since(StreamId stream) const = 0;
 
@@ -99,7 +102,8 @@ class Application {
   // The peer's STOP_SENDING; the transport has answered with RESET_STREAM. `error` is 0 where the
   // transport does not know it (it learns of a STOP_SENDING when it wants to send more).
   virtual void on_stop_sending(StreamId stream, std::uint64_t error) = 0;
-  // queued_bytes(stream) fell below half of kQueuedBytesHigh after it had reached it.
+  // queued_bytes(stream) fell below half of kQueuedBytesHigh after it had reached it, or below what
+  // tell_below() asked for.
   virtual void on_writable(StreamId stream) = 0;
   // Both sides of it are over and everything is acknowledged: its id is never heard of again.
   virtual void on_stream_closed(StreamId stream) = 0;

@@ -1,10 +1,13 @@
-// Audience: who watches a stream, estimated from what they ask for; no viewer has a session.
+// Audience: who watches a stream. Those who poll have no session and are estimated from what they
+// ask for; those with a push session are counted.
 //
 // Network loops count, the stream's media thread takes stock twice a second. A viewer behind a
 // shared cache is not seen.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 #include "base/clock.h"
@@ -16,6 +19,14 @@ struct ClientReport {
   std::uint32_t buffer_ms = 0;        // bl; 0 when it is not said
   std::uint32_t throughput_kbps = 0;  // mtp; likewise
   bool starved = false;               // bs: its buffer ran dry since the last report
+};
+
+// From capture to a viewer's screen, as players measured it: counts by upper bound.
+struct GlassToGlass {
+  static constexpr std::array<double, 14> kBoundsSeconds = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8,
+                                                            1,   1.5, 2,   3,   5,   10,  30};
+  std::array<std::uint64_t, kBoundsSeconds.size() + 1> counts{};
+  double seconds = 0;  // sum
 };
 
 class Audience {
@@ -35,6 +46,13 @@ class Audience {
       throughput_kbps_.fetch_add(report.throughput_kbps, std::memory_order_relaxed);
     }
   }
+
+  // Network loops: so many more (or fewer) push sessions show the first rendition.
+  void add_pushed(std::int64_t difference) {
+    pushed_.fetch_add(difference, std::memory_order_relaxed);
+  }
+  void count_glass_to_glass(std::chrono::microseconds delay);
+  GlassToGlass glass_to_glass() const;
 
   // Totals since the start.
   struct Reports {
@@ -61,6 +79,10 @@ class Audience {
   std::atomic<std::uint64_t> throughput_reports_{0};
   std::atomic<std::uint64_t> throughput_kbps_{0};
 
+  std::atomic<std::int64_t> pushed_{0};
+  std::array<std::atomic<std::uint64_t>, GlassToGlass::kBoundsSeconds.size() + 1> delays_{};
+  std::atomic<std::uint64_t> delays_us_{0};
+
   // The media thread's.
   struct Stock {
     SteadyTime at{};
@@ -69,7 +91,7 @@ class Audience {
     std::uint64_t parts = 0;
   };
   Stock last_;
-  double viewers_ = 0;
+  double polling_ = 0;
 };
 
 }  // namespace mirror::stream

@@ -33,6 +33,27 @@ TEST(Audience, CountsOthersByTheTargetDuration) {
   EXPECT_NEAR(viewers, 4, 0.1);
 }
 
+TEST(Audience, CountsThoseWithAPushSessionAsTheyAre) {
+  Audience audience;
+  SteadyTime now{1s};
+  audience.add_pushed(7);
+  EXPECT_EQ(audience.estimate(now, 0), 7);
+  audience.add_pushed(-4);
+  EXPECT_EQ(audience.estimate(now += 500ms, 5), 3);
+}
+
+TEST(Audience, SortsGlassToGlass) {
+  Audience audience;
+  audience.count_glass_to_glass(50ms);
+  audience.count_glass_to_glass(400ms);
+  audience.count_glass_to_glass(59s);
+  const GlassToGlass totals = audience.glass_to_glass();
+  EXPECT_EQ(totals.counts.front(), 1u);
+  EXPECT_EQ(totals.counts[3], 1u);
+  EXPECT_EQ(totals.counts.back(), 1u);
+  EXPECT_NEAR(totals.seconds, 59.45, 0.001);
+}
+
 TEST(Audience, ForgetsThoseWhoLeft) {
   Audience audience;
   SteadyTime now{1s};

@@ -168,7 +168,8 @@ void Line::on_description(std::size_t rendition, const media::TrackDescription& 
       .first_segment = first_sequence(),
       .listed = settings_.window,
       .kept = settings_.window + std::chrono::seconds(1),
-      .frame_chunks = settings_.frame_chunks};
+      .frame_chunks = settings_.frame_chunks,
+      .clock = settings_.clock};
   auto presentation =
       hls::Presentation::create(std::move(settings), std::move(renditions), wake_list_);
   if (!presentation) {
@@ -182,6 +183,7 @@ void Line::on_description(std::size_t rendition, const media::TrackDescription& 
 
 void Line::on_sample(std::size_t rendition, media::Sample sample) {
   if (!presentation_ || rendition >= presentation_->renditions().size()) return;
+  if (settings_.clock != nullptr) sample.encoded = settings_.clock->now().wall;
   if (rendition != kVideo) return presentation_->push(rendition, std::move(sample));
 
   const SteadyTime received = sample.received;

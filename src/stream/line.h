@@ -37,6 +37,8 @@ class Line {
     std::chrono::seconds window;
     bool frame_chunks = true;
     std::string epoch;  // the presentations are numbered behind it
+    // Tells when samples were encoded and parts published; none: nobody wants to know.
+    const Clock* clock = nullptr;
   };
 
   Line(Settings settings, OnPresentation on_presentation, const WakeList& wake_list);

@@ -46,6 +46,7 @@ struct StreamStatus {
   transcode::TranscodeStats audio;
   std::uint64_t queue_dropped_units = 0;
   double viewers = 0;  // an estimate, see Audience
+  GlassToGlass glass_to_glass;
   Audience::Reports client_reports;
 };
 

@@ -136,7 +136,8 @@ struct Stream::Running {
              .audio = stream.settings_.audio,
              .window = stream.settings_.window,
              .frame_chunks = stream.settings_.frame_chunks,
-             .epoch = stream.epoch_},
+             .epoch = stream.epoch_,
+             .clock = &stream.environment_.clock},
             [&stream](auto presentation) {
               stream.previous_presentation_.publish(stream.presentation_.read());
               stream.presentation_.publish(std::move(presentation));
@@ -326,6 +327,7 @@ void Stream::publish_status(Running& running, Instant now) {
   status->queue_dropped_units = queue_dropped_.load(std::memory_order_relaxed);
   status->viewers = audience_.estimate(now.steady, running.line.parts());
   status->client_reports = audience_.reports();
+  status->glass_to_glass = audience_.glass_to_glass();
   running.metrics.update(*status);
   status_.publish(std::move(status));
   log_error(running);

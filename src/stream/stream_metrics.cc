@@ -1,5 +1,7 @@
 #include "stream/stream_metrics.h"
 
+#include <vector>
+
 namespace mirror::stream {
 
 void StreamMetrics::Following::to(std::uint64_t total) {
@@ -70,7 +72,12 @@ StreamMetrics::StreamMetrics(Metrics& metrics, std::string key)
       publish_delay_(metrics.histogram(
           "mirror_stream_publish_delay_seconds",
           "From an access unit's last byte to its part being fetchable.", {{"stream", key_}},
-          {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1})) {}
+          {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1})),
+      glass_to_glass_(metrics.histogram(
+          "mirror_stream_glass_to_glass_seconds",
+          "From capture to a viewer's screen, as players with a push session measured it.",
+          {{"stream", key_}},
+          {GlassToGlass::kBoundsSeconds.begin(), GlassToGlass::kBoundsSeconds.end()})) {}
 
 StreamMetrics::~StreamMetrics() { metrics_.remove_stream(key_); }
 
@@ -97,6 +104,13 @@ void StreamMetrics::update(const StreamStatus& status) {
   client_buffer_.to(status.client_reports.buffer_ms);
   client_throughput_reports_.to(status.client_reports.throughput_reports);
   client_throughput_.to(status.client_reports.throughput_kbps);
+  const GlassToGlass& delays = status.glass_to_glass;
+  std::vector<double> more;
+  for (std::size_t i = 0; i < delays.counts.size(); ++i) {
+    more.push_back(static_cast<double>(delays.counts[i] - glass_to_glass_last_.counts[i]));
+  }
+  glass_to_glass_.ObserveMultiple(more, delays.seconds - glass_to_glass_last_.seconds);
+  glass_to_glass_last_ = delays;
 }
 
 }  // namespace mirror::stream

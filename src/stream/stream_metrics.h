@@ -63,6 +63,8 @@ class StreamMetrics {
   Following client_throughput_reports_;
   Following client_throughput_;
   Histogram& publish_delay_;
+  Histogram& glass_to_glass_;
+  GlassToGlass glass_to_glass_last_;
 };
 
 }  // namespace mirror::stream

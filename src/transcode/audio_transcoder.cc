@@ -123,13 +123,13 @@ class AudioTranscoder::Line {
   AudioRun run_;
   std::uint64_t timeline_run_ = 0;
   bool run_open_ = false;
-  Lag lag_;                // of the run
-  SteadyTime received_{};  // of the unit that was decoded last
+  Lag lag_;             // of the run
+  Instant received_{};  // of the unit that was decoded last
 
   std::unique_ptr<AacEncoder> encoder_;
   std::int64_t samples_encoded_ = 0;
   Stretch stretch_;
-  std::array<SteadyTime, 4> block_received_{};  // by block number
+  std::array<Instant, 4> block_received_{};  // by block number
 };
 
 Status AudioTranscoder::Line::begin_turn(media::Codec codec) {
@@ -280,7 +280,7 @@ bool AudioTranscoder::Line::fits(const media::AccessUnit& unit) const {
 }
 
 Status AudioTranscoder::Line::decode(const media::AccessUnit& unit) {
-  received_ = unit.received.steady;
+  received_ = unit.received;
   if (!decoder_->push(unit)) ++stats_.decode_errors;
   for (;;) {
     const auto taken = decoder_->take();
@@ -319,13 +319,15 @@ void AudioTranscoder::Line::emit(AacEncoder::Frame frame) {
   if (!std::exchange(described_, true)) sink_.on_description(encoder_->description());
   const auto position = stretch_.position + (frame.first_sample - stretch_.first_sample);
   const auto block = static_cast<std::size_t>(frame.first_sample) / kAacFrameSamples;
+  const Instant received = block_received_[block % block_received_.size()];
   ++stats_.samples;
   sink_.on_sample({.decode_time = position,
                    .sync = true,
                    .discontinuity = std::exchange(stretch_.discontinuity, false),
                    .captured = timeline_.captured_at(time_of(position)),
                    .program_date = timeline_.program_date_at(time_of(position)),
-                   .received = block_received_[block % block_received_.size()],
+                   .received = received.steady,
+                   .ingested = received.wall,
                    .data = std::move(frame.data)});
 }
 

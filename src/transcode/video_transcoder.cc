@@ -341,6 +341,7 @@ Status VideoTranscoder::Line::encode_next(const Instant& received) {
       .captured = timeline_.captured_at(time),
       .program_date = timeline_.program_date_at(time),
       .received = received.steady,
+      .ingested = received.wall,
       .data = std::move(*data)};
   ++next_slot_;
   timeline_.video_reached(time_of(next_slot_, description.frame_rate));
