@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <vector>
+
 #include "http/http3_script.h"
 #include "http/scripted_carrier.h"
 #include "http/scripted_transport.h"
@@ -19,14 +22,19 @@ struct PathHandler final : Handler {
 
 class Http3Shard : public testing::Test {
  protected:
-  explicit Http3Shard() { limits.connections_per_loop_max = 2; }
+  Http3Shard() { limits.connections_per_loop_max = 2; }
   void start() {
     shard =
         std::make_unique<Shard>(*loop, limits, std::make_unique<PathHandler>(), metrics, "0", log);
   }
-  // One turn, with everything that is due at its end.
-  void turn() {
-    loop->post([this] { loop->stop(); });
+  // Each step in a turn of its own; what it defers is done before the next.
+  void run(std::vector<std::function<void()>> steps) {
+    std::function<void(std::size_t)> next = [&](std::size_t i) {
+      if (i == steps.size()) return loop->stop();
+      steps[i]();
+      loop->post([&next, i] { next(i + 1); });
+    };
+    loop->post([&next] { next(0); });
     loop->run();
   }
   double counter(const std::string& name, Metrics::Labels labels = {}) {
@@ -77,20 +85,23 @@ TEST_F(Http3Shard, DrainWaitsForTheLast) {
   connection->on_stream_data(2, bytes_of(h3::control()), false);
   connection->on_stream_data(0, bytes_of(h3::request("GET", "/leave")), true);
   bool drained = false;
-  shard->drain([&] { drained = true; });
-  ScriptedTransport late(ScriptedTransport::Side::kServer);
-  EXPECT_EQ(shard->accept(late), nullptr);
-  turn();
-  EXPECT_FALSE(drained);
-  EXPECT_FALSE(transport.closed_with);
-  connection->on_stream_reset(0, 0);
-  connection->on_stop_sending(0, 0);
-  connection->on_stream_closed(0);
-  turn();
-  EXPECT_EQ(transport.closed_with, h3::error::kNone);
-  connection->on_closed("closed");
-  connection.reset();
-  turn();
+  run({[&] {
+         shard->drain([&] { drained = true; });
+         ScriptedTransport late(ScriptedTransport::Side::kServer);
+         EXPECT_EQ(shard->accept(late), nullptr);
+       },
+       [&] {
+         EXPECT_FALSE(drained);
+         EXPECT_FALSE(transport.closed_with);
+         connection->on_stop_sending(0, 0);
+         connection->on_stream_closed(0);
+       },
+       [&] {
+         EXPECT_EQ(transport.closed_with, h3::error::kNone);
+         connection->on_closed("closed");
+         connection.reset();
+       },
+       [] {}});
   EXPECT_TRUE(drained);
 }
 
