@@ -11,7 +11,7 @@ namespace mirror::quic {
 
 namespace {
 
-constexpr std::size_t kVectorsMax = 16;         // pieces of a stream in one STREAM frame
+constexpr std::size_t kVectorsMax = 16;           // pieces of a stream in one STREAM frame
 constexpr std::size_t kStreamsPerPacketMax = 32;  // tries to fill one packet
 constexpr std::size_t kReasonBytesMax = 200;
 constexpr std::size_t kClientIdBytes = NGTCP2_MIN_INITIAL_DCIDLEN + 8;
@@ -74,6 +74,7 @@ struct Connection::Stream : Scheduled {
   bool sending_over = false;     // reset, stopped, or the peer's own unidirectional stream
   bool reset_by_us = false;
   bool reset_by_peer = false;
+  bool stopped_by_us = false;
   bool stop_told = false;
   bool blocked = false;  // by the stream's window
 };
@@ -112,6 +113,21 @@ struct Connection::Callbacks {
     const ConnectionId gone(*id);
     std::erase(c.ids_, gone);
     c.owner_.disown(gone);
+    return 0;
+  }
+
+  static int peer_id_status(ngtcp2_conn*, ngtcp2_connection_id_status_type type, std::uint64_t,
+                            const ngtcp2_cid*, const std::uint8_t* token, void* user) {
+    Connection& c = self(user);
+    if (token == nullptr) return 0;
+    const ConnectionId key(std::span(token, NGTCP2_STATELESS_RESET_TOKENLEN));
+    if (type == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE) {
+      c.tokens_.push_back(key);
+      c.owner_.own_token(key, c);
+    } else {
+      std::erase(c.tokens_, key);
+      c.owner_.disown_token(key, c);
+    }
     return 0;
   }
 
@@ -198,7 +214,7 @@ struct Connection::Callbacks {
     Connection& c = self(user);
     auto* stream = static_cast<Stream*>(stream_user);
     if (stream == nullptr || std::exchange(stream->reset_by_peer, true)) return 0;
-    c.count_cancelled();
+    if (!stream->stopped_by_us) c.count_cancelled();  // else we asked for it
     if (c.state_ == State::kOpen && c.application_) c.application_->on_stream_reset(id, error);
     return 0;
   }
@@ -265,6 +281,7 @@ struct Connection::Callbacks {
     calls.get_path_challenge_data = &path_challenge;
     calls.get_new_connection_id = &new_connection_id;
     calls.remove_connection_id = &remove_connection_id;
+    calls.dcid_status = &peer_id_status;
     calls.handshake_completed = &handshake_completed;
     calls.recv_tx_key = &sending_keys;
     calls.stream_open = &stream_open;
@@ -306,9 +323,8 @@ void Connection::fill_settings(ngtcp2_settings& settings, ngtcp2_transport_param
   settings.initial_ts = timestamp(owner_.now());
   settings.handshake_timeout = nanoseconds(limits.handshake_timeout);
   settings.rand_ctx.native_handle = &owner_.random();
-  settings.max_tx_udp_payload_size =
-      std::clamp<std::size_t>(limits.datagram_payload_max, NGTCP2_MAX_UDP_PAYLOAD_SIZE,
-                              SendBuffer::kPacketBytesMax);
+  settings.max_tx_udp_payload_size = std::clamp<std::size_t>(
+      limits.datagram_payload_max, NGTCP2_MAX_UDP_PAYLOAD_SIZE, SendBuffer::kPacketBytesMax);
   ngtcp2_transport_params_default(&params);
   params.initial_max_stream_data_bidi_local = limits.stream_window_bytes;
   params.initial_max_stream_data_bidi_remote = limits.stream_window_bytes;
@@ -479,11 +495,12 @@ void Connection::fail(int error) {
     const ngtcp2_ccerr* peer = ngtcp2_conn_get_ccerr(conn_);
     if (end_ == End::kReset) return end_silently(End::kReset, "stateless reset");
     return end_silently(
-        End::kPeer, fmt::format("closed by the peer: {} {:#x} {}",
-                                peer->type == NGTCP2_CCERR_TYPE_APPLICATION ? "application" : "error",
-                                peer->error_code,
-                                std::string_view(reinterpret_cast<const char*>(peer->reason),
-                                                 std::min(peer->reasonlen, kReasonBytesMax))));
+        End::kPeer,
+        fmt::format("closed by the peer: {} {:#x} {}",
+                    peer->type == NGTCP2_CCERR_TYPE_APPLICATION ? "application" : "error",
+                    peer->error_code,
+                    std::string_view(reinterpret_cast<const char*>(peer->reason),
+                                     std::min(peer->reasonlen, kReasonBytesMax))));
   }
   // RFC 9000, 10.1 and 10.2: nobody listens any more, or nobody must be told.
   if (error == NGTCP2_ERR_IDLE_CLOSE || error == NGTCP2_ERR_HANDSHAKE_TIMEOUT ||
@@ -578,8 +595,8 @@ Connection::Written Connection::write(SendBuffer& out) {
     ngtcp2_path_storage path;
     ngtcp2_path_storage_zero(&path);
     ngtcp2_pkt_info info{};
-      const ngtcp2_ssize size = write_packet(out.room(), path.path, info);
-      unpark();
+    const ngtcp2_ssize size = write_packet(out.room(), path.path, info);
+    unpark();
     if (size < 0) fail(static_cast<int>(size));
     if (size <= 0) break;
     out.add(static_cast<std::size_t>(size), path_of(path.path), info.ecn);
@@ -638,9 +655,8 @@ ngtcp2_ssize Connection::write_packet(std::span<std::uint8_t> room, ngtcp2_path&
     const std::uint32_t flags =
         NGTCP2_WRITE_STREAM_FLAG_MORE | (fin ? NGTCP2_WRITE_STREAM_FLAG_FIN : 0u);
     ngtcp2_ssize taken = -1;
-    written =
-        ngtcp2_conn_writev_stream(conn_, &path, &info, room.data(), room.size(), &taken, flags,
-                                  stream->id, vectors.data(), gathered.pieces, now_ts);
+    written = ngtcp2_conn_writev_stream(conn_, &path, &info, room.data(), room.size(), &taken,
+                                        flags, stream->id, vectors.data(), gathered.pieces, now_ts);
     if (taken >= 0) {
       const auto bytes = static_cast<std::size_t>(taken);
       took(*stream, bytes, fin && bytes == gathered.bytes);
@@ -792,8 +808,8 @@ void Connection::send_copy(StreamId id, std::span<const std::uint8_t> bytes) {
   Stream* stream = sendable(id);
   if (stream == nullptr) return;
   queue(*stream, Bytes::build(bytes.size(), [&](std::span<std::uint8_t> room) {
-          std::ranges::copy(bytes, room.begin());
-        }));
+    std::ranges::copy(bytes, room.begin());
+  }));
 }
 
 void Connection::finish(StreamId id) {
@@ -815,7 +831,9 @@ void Connection::reset(StreamId id, std::uint64_t error) {
 }
 
 void Connection::stop_sending(StreamId id, std::uint64_t error) {
-  if (state_ != State::kOpen || find(id) == nullptr) return;
+  Stream* stream = state_ == State::kOpen ? find(id) : nullptr;
+  if (stream == nullptr) return;
+  stream->stopped_by_us = true;
   ngtcp2_conn_shutdown_stream_read(conn_, 0, id, error);
   mark_due();
 }
@@ -850,8 +868,8 @@ void Connection::closed(Stream& stream, bool cancelled, std::uint64_t error) {
   const StreamId id = stream.id;
   const bool by_peer = is_client_initiated(id) == (side_ == Side::kServer);
   // A STOP_SENDING that found nothing to stop shows only here.
-  const bool stopped = cancelled && !stream.reset_by_us && !stream.reset_by_peer &&
-                       !stream.sending_over && !stream.stop_told;
+  const bool stopped = cancelled && !stream.reset_by_us && !stream.stopped_by_us &&
+                       !stream.reset_by_peer && !stream.sending_over && !stream.stop_told;
   if (stopped) count_cancelled();
   unacknowledged_ -= stream.out.unacknowledged();
   forget_queued(stream);

@@ -45,6 +45,9 @@ class Connection final : public Transport {
     virtual const ConnectionIds& ids() const = 0;
     virtual void own(const ConnectionId& id, Connection& connection) = 0;
     virtual void disown(const ConnectionId& id) = 0;
+    // The peer's stateless reset tokens (RFC 9000, 10.3.1): a reset carries nothing else.
+    virtual void own_token(const ConnectionId& token, Connection& connection) = 0;
+    virtual void disown_token(const ConnectionId& token, const Connection& connection) = 0;
     virtual void due(Connection& connection) = 0;  // it may have something to write
     virtual void handshake_over(Connection& connection) = 0;
     // A token by which the client shows its address next time; empty: none.
@@ -100,6 +103,7 @@ class Connection final : public Transport {
   // The last packet of a connection that we closed; empty when the peer did or it just ended.
   std::span<const std::uint8_t> close_packet() const { return close_packet_; }
   const std::vector<ConnectionId>& own_ids() const { return ids_; }
+  const std::vector<ConnectionId>& peer_tokens() const { return tokens_; }
   void end_silently(End why, std::string_view reason);  // over at once
   // Says on_closed() to the application and lets it go. Once, when over().
   std::unique_ptr<Application> take_application();
@@ -107,7 +111,7 @@ class Connection final : public Transport {
   bool handshake_completed() const { return handshake_completed_; }
 
   // --- For tests and operation.
-  bool update_keys();  // RFC 9001, 6; false: not yet possible
+  bool update_keys();              // RFC 9001, 6; false: not yet possible
   bool migrate(const Path& path);  // client only: to another local address
   std::uint64_t rtt_ns() const;
 
@@ -211,7 +215,8 @@ class Connection final : public Transport {
   std::string close_reason_;
   std::vector<std::uint8_t> close_packet_;
 
-  std::vector<ConnectionId> ids_;  // that the owner's table has for us
+  std::vector<ConnectionId> ids_;     // that the owner's table has for us
+  std::vector<ConnectionId> tokens_;  // the same, of the peer's reset tokens
   std::unordered_map<StreamId, std::unique_ptr<Stream>> streams_;
   std::uint64_t streams_adopted_ = 0;
   Scheduler scheduler_;

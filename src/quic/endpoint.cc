@@ -29,7 +29,6 @@ struct Endpoint::Door final : net::EventLoop::Watcher {
 Endpoint::Endpoint(net::EventLoop& loop, const Limits& limits, const Secret& secret,
                    std::uint8_t worker, Metrics& metrics, const std::string& name)
     : loop_(loop),
-      worker_(worker),
       metrics_(metrics, name),
       core_(*this, limits, secret, worker, metrics_, random_),
       timer_(loop, [this] {
@@ -42,8 +41,8 @@ Endpoint::~Endpoint() {
 }
 
 Status Endpoint::add(UdpSocket socket) {
-  auto door = std::make_unique<Door>(*this, std::move(socket),
-                                     static_cast<std::uint32_t>(doors_.size()));
+  auto door =
+      std::make_unique<Door>(*this, std::move(socket), static_cast<std::uint32_t>(doors_.size()));
   if (auto status = loop_.watch(door->socket.fd(), EPOLLIN, *door); !status) return status;
   doors_.push_back(std::move(door));
   return {};
@@ -56,8 +55,7 @@ Result<Connection*> Endpoint::connect(const Address& remote, const Connection::S
   for (std::size_t tries = 0; tries < doors_.size(); ++tries) {
     const Door& door = *doors_[next_door_++ % doors_.size()];
     if (door.socket.local().family() != remote.family()) continue;
-    return core_.connect({door.socket.local(), remote, door.index}, server,
-                         std::move(application));
+    return core_.connect({door.socket.local(), remote, door.index}, server, std::move(application));
   }
   return fail("no UDP socket of the family of {}", remote.name());
 }
@@ -95,13 +93,12 @@ bool Endpoint::stray(std::uint8_t worker, std::span<const std::uint8_t> datagram
     owner.strays_waiting_.fetch_sub(1);
     return false;
   }
-  const bool posted =
-      owner.loop_.post([&owner, bytes = Bytes::copy_of(datagram), path, ecn] {
-        owner.strays_waiting_.fetch_sub(1);
-        owner.metrics_.strays_taken.Increment();
-        owner.core_.receive(bytes.span(), path, ecn, EndpointCore::Origin::kOtherWorker);
-        owner.schedule();
-      });
+  const bool posted = owner.loop_.post([&owner, bytes = Bytes::copy_of(datagram), path, ecn] {
+    owner.strays_waiting_.fetch_sub(1);
+    owner.metrics_.strays_taken.Increment();
+    owner.core_.receive(bytes.span(), path, ecn, EndpointCore::Origin::kOtherWorker);
+    owner.schedule();
+  });
   if (!posted) owner.strays_waiting_.fetch_sub(1);
   return posted;
 }

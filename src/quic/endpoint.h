@@ -70,7 +70,6 @@ class Endpoint final : private EndpointCore::Host {
   void check_drained();
 
   net::EventLoop& loop_;
-  const std::uint8_t worker_;
   SystemRandom random_;
   EndpointMetrics metrics_;
   EndpointCore core_;

@@ -47,6 +47,7 @@ EndpointCore::EndpointCore(Host& host, const Limits& limits, const Secret& secre
       ids_(secret, worker, random),
       worker_(worker),
       table_(0, seeded(random)),
+      tokens_(0, seeded(random)),
       negotiation_limit_(limits.stateless_answers_per_second, limits.stateless_answers_per_second),
       retry_limit_(limits.stateless_answers_per_second, limits.stateless_answers_per_second),
       reset_limit_(limits.stateless_answers_per_second, limits.stateless_answers_per_second),
@@ -68,6 +69,17 @@ void EndpointCore::own(const ConnectionId& id, Connection& connection) {
 
 void EndpointCore::disown(const ConnectionId& id) { table_.erase(id); }
 
+// A token is the peer's to choose, and two connections could be told the same one: the first keeps
+// it.
+void EndpointCore::own_token(const ConnectionId& token, Connection& connection) {
+  tokens_.try_emplace(token, &connection);
+}
+
+void EndpointCore::disown_token(const ConnectionId& token, const Connection& connection) {
+  const auto found = tokens_.find(token);
+  if (found != tokens_.end() && found->second == &connection) tokens_.erase(found);
+}
+
 void EndpointCore::due(Connection& connection) {
   if (std::exchange(connection.marked_due, true)) return;
   due_.push_back(&connection);
@@ -87,9 +99,8 @@ void EndpointCore::handshake_over(Connection& connection) {
 
 std::vector<std::uint8_t> EndpointCore::address_token(const Address& remote) {
   std::vector<std::uint8_t> token(NGTCP2_CRYPTO_MAX_REGULAR_TOKENLEN);
-  const auto size = ngtcp2_crypto_generate_regular_token(token.data(), secret_.data(),
-                                                         secret_.size(), remote.get(),
-                                                         remote.size(), timestamp(now()));
+  const auto size = ngtcp2_crypto_generate_regular_token(
+      token.data(), secret_.data(), secret_.size(), remote.get(), remote.size(), timestamp(now()));
   token.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
   return token;
 }
@@ -104,6 +115,7 @@ void EndpointCore::receive(std::span<const std::uint8_t> datagram, const Path& p
                            std::uint8_t ecn, Origin origin) {
   metrics_.received_packets.Increment();
   metrics_.received_bytes.Increment(static_cast<double>(datagram.size()));
+  if (datagram.empty()) return metrics_.dropped_packets.Increment();  // the library asserts
   ngtcp2_version_cid names{};
   const int rc = ngtcp2_pkt_decode_version_cid(&names, datagram.data(), datagram.size(),
                                                ConnectionIds::kBytes);
@@ -151,6 +163,10 @@ void EndpointCore::nobodys(const ngtcp2_version_cid& names, std::span<const std:
     }
     // A short header: of a connection that we lost, or that another process of ours had.
     if (names.version == 0) return reset(ConnectionId(id), datagram.size(), path);
+  }
+  if (names.version == 0 && datagram.size() >= kResetBytesMin) {
+    const auto owner = tokens_.find(ConnectionId(datagram.last(NGTCP2_STATELESS_RESET_TOKENLEN)));
+    if (owner != tokens_.end()) return deliver(*owner->second, datagram, path, ecn);
   }
   if (names.version == 0 || !serving_.tls) {
     metrics_.dropped_packets.Increment();
@@ -247,8 +263,8 @@ void EndpointCore::negotiate_version(const ngtcp2_version_cid& names, std::size_
   random_.fill(unused);
   std::array<std::uint8_t, kInitialDatagramMin> packet;
   const auto size = ngtcp2_pkt_write_version_negotiation(
-      packet.data(), packet.size(), unused[0], names.scid, names.scidlen, names.dcid,
-      names.dcidlen, versions.data(), versions.size());
+      packet.data(), packet.size(), unused[0], names.scid, names.scidlen, names.dcid, names.dcidlen,
+      versions.data(), versions.size());
   if (size <= 0) return;
   if (answer(negotiation_limit_, std::span(packet).first(static_cast<std::size_t>(size)), received,
              path)) {
@@ -278,24 +294,23 @@ void EndpointCore::refuse(const ngtcp2_pkt_hd& header, std::uint64_t error, std:
                           const Path& path) {
   metrics_.ended(End::kRefused).Increment();
   std::array<std::uint8_t, kInitialDatagramMin> packet;
-  const auto size = ngtcp2_crypto_write_connection_close(packet.data(), packet.size(),
-                                                         header.version, &header.scid, &header.dcid,
-                                                         error, nullptr, 0);
+  const auto size = ngtcp2_crypto_write_connection_close(
+      packet.data(), packet.size(), header.version, &header.scid, &header.dcid, error, nullptr, 0);
   if (size <= 0) return;
   answer(refusal_limit_, std::span(packet).first(static_cast<std::size_t>(size)), received, path);
 }
 
 void EndpointCore::reset(const ConnectionId& id, std::size_t received, const Path& path) {
   metrics_.dropped_packets.Increment();
-  if (received <= kResetBytesMin) return;  // ...and shorter than its cause: two never play ping-pong
+  if (received <= kResetBytesMin)
+    return;  // ...and shorter than its cause: two never play ping-pong
   const std::size_t size = std::min(received - 1, kResetBytesMax);
   std::array<std::uint8_t, kResetBytesMax> noise{};
   random_.fill(noise);
   const auto token = ids_.reset_token(id);
   std::array<std::uint8_t, kResetBytesMax> packet;
-  const auto written =
-      ngtcp2_pkt_write_stateless_reset(packet.data(), size, token.data(), noise.data(),
-                                       size - NGTCP2_STATELESS_RESET_TOKENLEN);
+  const auto written = ngtcp2_pkt_write_stateless_reset(
+      packet.data(), size, token.data(), noise.data(), size - NGTCP2_STATELESS_RESET_TOKENLEN);
   if (written <= 0) return;
   if (answer(reset_limit_, std::span(packet).first(static_cast<std::size_t>(written)), received,
              path)) {
@@ -375,8 +390,7 @@ void EndpointCore::expire() {
 }
 
 SteadyTime EndpointCore::next_expiry() const {
-  const SteadyTime remnants =
-      remnants_.empty() ? SteadyTime::max() : remnants_.front()->until;
+  const SteadyTime remnants = remnants_.empty() ? SteadyTime::max() : remnants_.front()->until;
   return std::min(deadlines_.first(), remnants);
 }
 
@@ -409,6 +423,7 @@ void EndpointCore::remove(Connection& connection) {
       table_.erase(id);
     }
   }
+  for (const ConnectionId& token : connection.peer_tokens()) disown_token(token, connection);
   ended_applications_.push_back(connection.take_application());
   // on_closed() may have called the transport; that is the last time.
   if (std::exchange(connection.marked_due, false)) std::erase(due_, &connection);

@@ -113,6 +113,8 @@ class EndpointCore final : private Connection::Owner {
   const ConnectionIds& ids() const override { return ids_; }
   void own(const ConnectionId& id, Connection& connection) override;
   void disown(const ConnectionId& id) override;
+  void own_token(const ConnectionId& token, Connection& connection) override;
+  void disown_token(const ConnectionId& token, const Connection& connection) override;
   void due(Connection& connection) override;
   void handshake_over(Connection& connection) override;
   std::vector<std::uint8_t> address_token(const Address& remote) override;
@@ -150,6 +152,7 @@ class EndpointCore final : private Connection::Owner {
 
   std::vector<std::unique_ptr<Connection>> connections_;
   std::unordered_map<ConnectionId, Entry, ConnectionIdHash> table_;
+  std::unordered_map<ConnectionId, Connection*, ConnectionIdHash> tokens_;
   Deadlines deadlines_;
   std::vector<Connection*> due_;
   bool signalled_ = false;

@@ -42,7 +42,8 @@ class Loopback {
     client = std::make_unique<Endpoint>(*client_loop_, wide, Secret{9}, std::uint8_t{0}, registry,
                                         "client");
     remote = test_address("127.0.0.1", server->port(0));
-    if (!client->add(UdpSocket::client(remote, offload).value())) throw std::runtime_error("socket");
+    if (!client->add(UdpSocket::client(remote, offload).value()))
+      throw std::runtime_error("socket");
     tls = ClientTls::create({"blob"}, ClientTls::Verify::kOff, "").value();
     for (auto& loop : server_loops_) threads_.emplace_back([&loop] { loop->run(); });
     threads_.emplace_back([this] { client_loop_->run(); });
@@ -174,7 +175,8 @@ TEST(Endpoint, StraysFindTheLoopThatOwnsThem) {
       });
       std::this_thread::yield();
     }
-    strays = loopback.of_server([](const EndpointMetrics& m) -> Counter& { return m.strays_taken; });
+    strays =
+        loopback.of_server([](const EndpointMetrics& m) -> Counter& { return m.strays_taken; });
   }
   EXPECT_GT(strays, 0);
   EXPECT_GT(loopback.of_server([](const EndpointMetrics& m) -> Counter& { return m.migrations; }),

@@ -44,23 +44,22 @@ TEST_P(Link, CarriesEveryByte) {
 
 INSTANTIATE_TEST_SUITE_P(
     Conditions, Link,
-    testing::Values(
-        Case{"Clean", {}}, Case{"Lan", {.rtt = milliseconds(1)}},
-        Case{"LongWay", {.rtt = milliseconds(300)}}, Case{"Loss1", {.loss = 0.01}},
-        Case{"Loss5", {.loss = 0.05}},
-        Case{"Loss10", {.loss = 0.10, .rtt = milliseconds(100)}},
-        Case{"Reordering", {.rtt = milliseconds(40), .jitter = milliseconds(20)}},
-        Case{"SmallestMtu", {.loss = 0.01, .mtu = 1228}},
-        Case{"MiddlingMtu", {.loss = 0.01, .mtu = 1400}},
-        Case{"Duplicates", {.duplicates = 0.3, .jitter = milliseconds(2)}},
-        Case{"Rebinding", {.loss = 0.01, .rebind_every = milliseconds(150)}},
-        Case{"Everything",
-             {.loss = 0.08,
-              .duplicates = 0.1,
-              .rtt = milliseconds(200),
-              .jitter = milliseconds(60),
-              .mtu = 1350,
-              .rebind_every = milliseconds(2500)}}),
+    testing::Values(Case{"Clean", {}}, Case{"Lan", {.rtt = milliseconds(1)}},
+                    Case{"LongWay", {.rtt = milliseconds(300)}}, Case{"Loss1", {.loss = 0.01}},
+                    Case{"Loss5", {.loss = 0.05}},
+                    Case{"Loss10", {.loss = 0.10, .rtt = milliseconds(100)}},
+                    Case{"Reordering", {.rtt = milliseconds(40), .jitter = milliseconds(20)}},
+                    Case{"SmallestMtu", {.loss = 0.01, .mtu = 1228}},
+                    Case{"MiddlingMtu", {.loss = 0.01, .mtu = 1400}},
+                    Case{"Duplicates", {.duplicates = 0.3, .jitter = milliseconds(2)}},
+                    Case{"Rebinding", {.loss = 0.01, .rebind_every = milliseconds(150)}},
+                    Case{"Everything",
+                         {.loss = 0.08,
+                          .duplicates = 0.1,
+                          .rtt = milliseconds(200),
+                          .jitter = milliseconds(60),
+                          .mtu = 1350,
+                          .rebind_every = milliseconds(2500)}}),
     [](const auto& which) { return which.param.name; });
 
 TEST(Connection, BatchesManyPacketsOfOnePath) {
@@ -69,7 +68,8 @@ TEST(Connection, BatchesManyPacketsOfOnePath) {
   wide.connection_window_bytes = 8 << 20;
   SimulatedLink link(1, {.rtt = milliseconds(5)}, {}, wide);
   BlobClient& client = link.connect(nullptr, false, [](BlobClient& c) { c.ask(4'000'000); });
-  ASSERT_TRUE(link.run_until([&] { return !client.replies.empty() && client.all_whole(4'000'000); }));
+  ASSERT_TRUE(
+      link.run_until([&] { return !client.replies.empty() && client.all_whole(4'000'000); }));
   EXPECT_GT(link.packets_max_in_batch, 8u);
   EXPECT_LE(link.packets_max_in_batch, SendBuffer::kBatchPacketsMax);
 }
@@ -98,7 +98,8 @@ TEST(Connection, UrgentStreamsGoFirstAndIncrementalOnesTakeTurns) {
   ASSERT_TRUE(link.run_until([&] { return client.opened; }));
   for (int i = 0; i < 4; ++i) client.ask(200'000);
   // Streams 0 and 4 as they come; 8 before all others; 12 shares with nobody, as the last.
-  ASSERT_TRUE(link.run_until([&] { return link.blob_server && link.blob_server->requests.size() == 4; }));
+  ASSERT_TRUE(
+      link.run_until([&] { return link.blob_server && link.blob_server->requests.size() == 4; }));
   link.blob_server->transport().set_priority(0, {.urgency = 3, .incremental = true});
   link.blob_server->transport().set_priority(4, {.urgency = 3, .incremental = true});
   link.blob_server->transport().set_priority(8, {.urgency = 1});
@@ -123,7 +124,8 @@ TEST(Connection, UrgentStreamsGoFirstAndIncrementalOnesTakeTurns) {
 TEST(Connection, AResetForgetsWhatIsQueuedAndTellsThePeer) {
   SimulatedLink link(1);
   BlobClient& client = link.connect(nullptr, false, [](BlobClient& c) { c.ask(10'000'000); });
-  ASSERT_TRUE(link.run_until([&] { return !client.replies.empty() && client.replies[0].received > 0; }));
+  ASSERT_TRUE(
+      link.run_until([&] { return !client.replies.empty() && client.replies[0].received > 0; }));
   link.blob_server->transport().reset(0, 0x10c);
   EXPECT_EQ(link.blob_server->transport().queued_bytes(), 0u);
   link.blob_server->transport().send(0, blob(0, 0, 10));
@@ -137,7 +139,8 @@ TEST(Connection, AResetForgetsWhatIsQueuedAndTellsThePeer) {
 TEST(Connection, StopSendingReachesTheApplicationOnce) {
   SimulatedLink link(1);
   BlobClient& client = link.connect(nullptr, false, [](BlobClient& c) { c.ask(10'000'000); });
-  ASSERT_TRUE(link.run_until([&] { return !client.replies.empty() && client.replies[0].received > 0; }));
+  ASSERT_TRUE(
+      link.run_until([&] { return !client.replies.empty() && client.replies[0].received > 0; }));
   client.transport->stop_sending(0, 0x10c);
   ASSERT_TRUE(link.run_until([&] { return link.blob_server->streams_closed == 1; }));
   EXPECT_EQ(link.blob_server->stopped[0], 1);
@@ -147,7 +150,8 @@ TEST(Connection, StopSendingReachesTheApplicationOnce) {
 TEST(Connection, KeysAreUpdatedUnderWay) {
   SimulatedLink link(1, {.loss = 0.02});
   BlobClient& client = link.connect(nullptr, false, [](BlobClient& c) { c.ask(500'000); });
-  ASSERT_TRUE(link.run_until([&] { return !client.replies.empty() && client.replies[0].received > 100'000; }));
+  ASSERT_TRUE(link.run_until(
+      [&] { return !client.replies.empty() && client.replies[0].received > 100'000; }));
   EXPECT_TRUE(link.client_connection->update_keys());
   ASSERT_TRUE(link.run_until([&] { return client.all_whole(500'000); }));
   EXPECT_GE(link.server.metrics.key_updates.Value(), 1);
@@ -197,7 +201,8 @@ TEST(Connection, EarlyDataIsTakenOnceAndMarked) {
   SimulatedLink link(1, {.rtt = milliseconds(100)}, limits);
   auto resumption = std::make_shared<Resumption>();
   BlobClient& first = link.connect(resumption);
-  ASSERT_TRUE(link.run_until([&] { return !resumption->ticket.empty() && !resumption->address_token.empty(); }));
+  ASSERT_TRUE(link.run_until(
+      [&] { return !resumption->ticket.empty() && !resumption->address_token.empty(); }));
   EXPECT_TRUE(first.opened);
 
   std::vector<std::vector<std::uint8_t>> flight;

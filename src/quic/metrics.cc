@@ -35,8 +35,8 @@ EndpointMetrics::EndpointMetrics(Metrics& metrics, const std::string& loop)
                                      {{"loop", loop}})),
       version_negotiations(metrics.counter("mirror_quic_version_negotiations_total",
                                            "Version Negotiation packets sent.", {{"loop", loop}})),
-      retries(metrics.counter("mirror_quic_retries_total", "Retry packets sent.",
-                              {{"loop", loop}})),
+      retries(
+          metrics.counter("mirror_quic_retries_total", "Retry packets sent.", {{"loop", loop}})),
       resets(metrics.counter("mirror_quic_stateless_resets_total", "Stateless resets sent.",
                              {{"loop", loop}})),
       answers_withheld(metrics.counter("mirror_quic_stateless_answers_withheld_total",

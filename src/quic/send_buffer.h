@@ -39,9 +39,7 @@ class SendBuffer {
   }
   bool empty() const { return first_ == batches_.size(); }
   // Where the next packet goes; kPacketBytesMax long unless full().
-  std::span<std::uint8_t> room() {
-    return std::span(bytes_).subspan(used_, kPacketBytesMax);
-  }
+  std::span<std::uint8_t> room() { return std::span(bytes_).subspan(used_, kPacketBytesMax); }
   // The next packet has been written into room().
   void add(std::size_t bytes, const Path& path, std::uint8_t ecn) {
     if (empty() || !joins(batches_.back(), bytes, path, ecn)) {

@@ -9,7 +9,8 @@ Result<std::unique_ptr<Server>> Server::create(
     std::span<net::EventLoop* const> loops, const std::vector<Listen>& listens,
     std::shared_ptr<const net::TlsCredentials> credentials, const Options& options,
     const ApplicationFactory& make_application, Metrics& metrics) {
-  if (loops.size() > kLoopsMax) return fail("QUIC on {} loops: at most {}", loops.size(), kLoopsMax);
+  if (loops.size() > kLoopsMax)
+    return fail("QUIC on {} loops: at most {}", loops.size(), kLoopsMax);
   auto guard = options.limits.early_data ? std::make_shared<ReplayGuard>() : nullptr;
   auto tls = ServerTls::create(options.alpn, std::move(guard));
   if (!tls) return std::unexpected(std::move(tls.error()));
@@ -64,8 +65,8 @@ void Server::drain(std::function<void()> done) {
     if (countdown->left.fetch_sub(1) == 1) countdown->done();
   };
   for (auto& endpoint : endpoints_) {
-    const bool posted = endpoint->loop().post(
-        [&target = *endpoint, one_done] { target.drain(one_done); });
+    const bool posted =
+        endpoint->loop().post([&target = *endpoint, one_done] { target.drain(one_done); });
     if (!posted) one_done();
   }
 }

@@ -245,8 +245,8 @@ class SimulatedLink {
         random_(seed),
         server(*this, server_limits, Secret{1}, 0, seed + 1, "server"),
         client(*this, client_limits, Secret{2}, 0, seed + 2, "client") {
-    next_rebind_ = conditions.rebind_every.count() > 0 ? now + conditions.rebind_every
-                                                       : SteadyTime::max();
+    next_rebind_ =
+        conditions.rebind_every.count() > 0 ? now + conditions.rebind_every : SteadyTime::max();
     serve(server_limits.early_data);
     client_tls = ClientTls::create({"blob"}, ClientTls::Verify::kOff, "").value();
   }
@@ -256,13 +256,13 @@ class SimulatedLink {
   }
   void serve_on(Node& node, std::shared_ptr<ReplayGuard> replay_guard) {
     guard = replay_guard;
-    node.core.serve({ServerTls::create({"blob"}, std::move(replay_guard)).value(), test_credentials(),
-                       [this](Transport& transport) {
-                         auto made = std::make_unique<BlobServer>(transport);
-                         blob_server = made.get();
-                         ++applications;
-                         return made;
-                       }});
+    node.core.serve({ServerTls::create({"blob"}, std::move(replay_guard)).value(),
+                     test_credentials(), [this](Transport& transport) {
+                       auto made = std::make_unique<BlobServer>(transport);
+                       blob_server = made.get();
+                       ++applications;
+                       return made;
+                     }});
   }
 
   // The client's Application, alive until the connection is over.
@@ -275,10 +275,9 @@ class SimulatedLink {
     if (when_open) {
       application.when_open = [&application, when_open] { when_open(application); };
     }
-    auto connection =
-        client.core.connect({client_address, server_address},
-                            {"mirror.test", client_tls, std::move(resumption), early_data},
-                            std::move(made));
+    auto connection = client.core.connect(
+        {client_address, server_address},
+        {"mirror.test", client_tls, std::move(resumption), early_data}, std::move(made));
     if (!connection) throw std::runtime_error(connection.error().message);
     application.transport = client_connection = *connection;
     return application;
@@ -348,6 +347,7 @@ class SimulatedLink {
  public:
   SteadyTime now{std::chrono::hours(1000)};
   Metrics registry;
+  std::string ended;  // why the latest client connection did; outlives the nodes
   Node server;
   Node client;
   const Address server_address = test_address("192.0.2.1", 443);
@@ -357,7 +357,6 @@ class SimulatedLink {
   std::shared_ptr<const ClientTls> client_tls;
   BlobServer* blob_server = nullptr;  // the latest
   Connection* client_connection = nullptr;
-  std::string ended;  // why the latest client connection did
   std::size_t applications = 0;
   std::size_t rebinds = 0;
   std::size_t carried_bytes = 0;
@@ -401,8 +400,8 @@ class SimulatedLink {
     flight.ecn = batch.ecn;
     // A NAT is before the client: outside, there is one address only that still works.
     if (!to_server && !(batch.path.remote == nat_address)) return;
-    flight.path = to_server ? Path{server_address, nat_address}
-                            : Path{client_address, batch.path.local};
+    flight.path =
+        to_server ? Path{server_address, nat_address} : Path{client_address, batch.path.local};
     const int copies = random_.chance(conditions_.duplicates) ? 2 : 1;
     for (int i = 0; i < copies; ++i) {
       flight.number = flights_++;

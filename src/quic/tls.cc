@@ -98,8 +98,8 @@ ServerTls::~ServerTls() {
 Result<TlsSession> ServerTls::session(const net::TlsCredentials& credentials,
                                       ngtcp2_crypto_conn_ref& reference) const {
   // The ticket is sent by hand, once the handshake is complete: GnuTLS's own moment is too early.
-  unsigned flags = GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET | GNUTLS_NO_END_OF_EARLY_DATA |
-                   GNUTLS_NO_SIGNAL;
+  unsigned flags =
+      GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET | GNUTLS_NO_END_OF_EARLY_DATA | GNUTLS_NO_SIGNAL;
   if (guard_) flags |= GNUTLS_ENABLE_EARLY_DATA;
   gnutls_session_t raw = nullptr;
   const int rc = gnutls_init(&raw, flags);

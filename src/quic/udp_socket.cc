@@ -23,9 +23,9 @@ namespace mirror::quic {
 
 namespace {
 
-constexpr std::size_t kMessagesMax = 16;         // of one call that receives
-constexpr std::size_t kMessageBytes = 65'536;    // the longest that receive offload makes
-constexpr std::size_t kSentAtOnceMax = 16;       // batches in one call
+constexpr std::size_t kMessagesMax = 16;       // of one call that receives
+constexpr std::size_t kMessageBytes = 65'536;  // the longest that receive offload makes
+constexpr std::size_t kSentAtOnceMax = 16;     // batches in one call
 constexpr std::uint8_t kEcnMask = 0x3;
 
 void set(int fd, int level, int name, int value) {
@@ -176,8 +176,8 @@ UdpSocket::UdpSocket(net::UniqueFd fd, bool segments) : fd_(std::move(fd)), segm
 Result<std::vector<UdpSocket>> UdpSocket::listen(const std::string& address, std::uint16_t port,
                                                  std::size_t count, Offload offload) {
   const auto context = fmt::format("cannot listen on {} port {}/udp", address, port);
-  const bool dual = address == "*" &&
-                    net::UniqueFd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0)).get() >= 0;
+  const bool dual =
+      address == "*" && net::UniqueFd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0)).get() >= 0;
   const std::string numeric = address != "*" ? address : dual ? "::" : "0.0.0.0";
   auto where = Address::parse(numeric, port);
   if (!where) return std::unexpected(std::move(where.error()).within(context));
