@@ -42,6 +42,9 @@ class ApiHandler final : public http::Handler {
     if (request.path.starts_with(kPush)) {
       return push_.control(request.path.substr(kPush.size()), request, exchange);
     }
+    if (request.path == "/push" && exchange.webtransport() != nullptr) {
+      return push_.open(request, exchange);
+    }
     if (request.method == http::Method::kOptions) {
       return exchange.respond(cors_.preflight(request, kAllowed));
     }
@@ -52,6 +55,11 @@ class ApiHandler final : public http::Handler {
       return exchange.respond(std::move(response));
     }
     route(request, exchange);
+  }
+
+  // A page that may read the answers may hold a session, too.
+  bool admits_origin(const http::Request& request) const override {
+    return cors_.allows(request) || http::Handler::admits_origin(request);
   }
 
  private:

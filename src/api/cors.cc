@@ -26,10 +26,15 @@ Cors::Cors(std::vector<std::string> allow_origins)
   }
 }
 
-http::Headers Cors::for_request(const http::Request& request) const {
-  if (any_) return {};
+bool Cors::allows(const http::Request& request) const {
+  if (any_) return true;
   const auto origin = request.header("origin");
-  if (!origin || std::ranges::find(allow_origins_, *origin) == allow_origins_.end()) return {};
+  return origin && std::ranges::find(allow_origins_, *origin) != allow_origins_.end();
+}
+
+http::Headers Cors::for_request(const http::Request& request) const {
+  if (any_ || !allows(request)) return {};
+  const auto origin = request.header("origin");
   return {{"access-control-allow-origin", std::string(*origin)},
           {"timing-allow-origin", std::string(*origin)},
           {"access-control-expose-headers", std::string(kExposed)}};

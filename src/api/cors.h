@@ -17,6 +17,8 @@ class Cors {
   // What goes with the answer to `request` besides: nothing where everybody is allowed, or where
   // its origin is not.
   http::Headers for_request(const http::Request& request) const;
+  // Whether the page that `request` comes from may read its answer.
+  bool allows(const http::Request& request) const;
   // Appends both.
   void allow(const http::Request& request, http::Headers& headers) const;
   // The answer to an OPTIONS request, preflight or not.

@@ -234,17 +234,17 @@ std::optional<LiveRoutes::Pushed> LiveRoutes::pushed_with(const hls::PlaylistQue
   if (!question.msn || !question.part || !exchange.takes_pushes()) return std::nullopt;
   const hls::PartName name{{*question.msn, *question.part}};
   const std::string_view path = request.path;
-  http::Request promise{.method = http::Method::kGet,
-                        .version = request.version,
-                        .secure = request.secure,
-                        .path = fmt::format("{}{}/{}.{}.m4s", path.substr(0, path.rfind('/') + 1),
-                                            target.presentation->epoch(), *question.msn,
-                                            *question.part),
-                        .query = {},
-                        .authority = request.authority,
-                        .headers = {},
-                        .body = {},
-                        .remote = {}};
+  http::Request promise{
+      .method = http::Method::kGet,
+      .version = request.version,
+      .secure = request.secure,
+      .path = fmt::format("{}{}/{}.{}.m4s", path.substr(0, path.rfind('/') + 1),
+                          target.presentation->epoch(), *question.msn, *question.part),
+      .query = {},
+      .authority = request.authority,
+      .headers = {},
+      .body = {},
+      .remote = {}};
   return Pushed{target, name, std::move(promise)};
 }
 

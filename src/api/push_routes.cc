@@ -6,11 +6,13 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "api/push_doors.h"
+#include "api/push_webtransport.h"
 
 namespace mirror::api {
 namespace {
@@ -251,6 +253,11 @@ void PushRoutes::open(const http::Request& request, http::Exchange& exchange) {
   if (hub_->full() || environment_.draining.load(std::memory_order_acquire)) {
     return refuse(request, exchange, 503, "no further push session can be had here");
   }
+  std::string id = new_session_id();
+  if (id.empty()) return refuse(request, exchange, 503, "the system has no random numbers");
+  if (http::WebTransportSession* transport = exchange.webtransport()) {
+    return accept(*transport, std::move(id), *subscriptions);
+  }
   http::Headers headers = {{"content-type", std::string(push::kContentType)},
                            {"cache-control", "no-store"},
                            {"x-content-type-options", "nosniff"},
@@ -259,13 +266,42 @@ void PushRoutes::open(const http::Request& request, http::Exchange& exchange) {
   if (request.method == http::Method::kHead) {
     return exchange.respond({.headers = std::move(headers)});
   }
-  std::string id = new_session_id();
-  if (id.empty()) return refuse(request, exchange, 503, "the system has no random numbers");
   exchange.start(200, std::move(headers));
   auto carrier = std::make_unique<ResponseCarrier>(exchange, hub_, environment_.clock);
   carrier->set_session(hub_->open(std::move(id), *carrier, *subscriptions, now()));
   exchange.attach(std::move(carrier));
   loop_.wake();  // the first frames go out with this turn
+}
+
+void PushRoutes::accept(http::WebTransportSession& transport, std::string id,
+                        const std::vector<push::Subscribe>& subscriptions) {
+  auto carrier = std::make_unique<WebTransportCarrier>(
+      transport, hub_, [this] { return now(); },
+      [this](push::Session& session, std::string_view lines) {
+        return control_line(session, lines);
+      });
+  WebTransportCarrier& made = *carrier;
+  transport.accept(std::move(carrier));
+  made.set_session(hub_->open(std::move(id), made, subscriptions, now()));
+  loop_.wake();
+}
+
+// What a POST would be answered, as one line.
+std::string PushRoutes::control_line(push::Session& session, std::string_view lines) {
+  const auto error = [](std::string_view why) {
+    return nlohmann::json{{"error", why}}.dump() + "\n";
+  };
+  const auto messages = push::parse_control(lines);
+  if (!messages) return error(messages.error().message);
+  const auto result = hub_->control(session.id(), *messages, now());
+  loop_.wake();
+  return result == push::Hub::Answer::kDone ? clock_line()
+                                            : error("control messages come too often");
+}
+
+std::string PushRoutes::clock_line() const {
+  return fmt::format("{{\"now_us\": {}}}\n",
+                     environment_.clock.now().wall.time_since_epoch().count());
 }
 
 void PushRoutes::control(std::string_view session, const http::Request& request,
@@ -311,8 +347,7 @@ void PushRoutes::answer(push::Hub::Answer answer, const http::Headers& headers,
     case push::Hub::Answer::kDone:
       response.status = 202;
       response.headers = {{"content-type", "application/json"}, {"cache-control", "no-store"}};
-      response.body = {Bytes::take(fmt::format(
-          "{{\"now_us\": {}}}\n", environment_.clock.now().wall.time_since_epoch().count()))};
+      response.body = {Bytes::take(clock_line())};
       break;
     case push::Hub::Answer::kNoSuchSession:
       response = http::Response::text(404, "no such push session\n");

@@ -1,6 +1,7 @@
 // /push: push sessions over HTTP (docs/push-protocol.md).
 //
 //   GET  /push?subscribe=stream/rendition[:priority]&…&chunks=1    one response that streams frames
+//   CONNECT /push?…               the same as a WebTransport session
 //   POST /push/{session}                                           JSON lines that change a session
 //
 // One per loop. A session lives on the loop of its GET; a POST that comes to another is brought
@@ -14,11 +15,13 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "api/api.h"
 #include "api/cors.h"
 #include "base/metrics.h"
 #include "http/http.h"
+#include "http/webtransport.h"
 #include "net/event_loop.h"
 #include "push/hub.h"
 #include "stream/registry.h"
@@ -34,7 +37,7 @@ class PushRoutes {
   PushRoutes(const PushRoutes&) = delete;
   PushRoutes& operator=(const PushRoutes&) = delete;
 
-  // GET and HEAD of /push.
+  // GET and HEAD of /push, and CONNECT where it asks for a WebTransport session.
   void open(const http::Request& request, http::Exchange& exchange);
   // Any method; `session` is the path after "/push/".
   void control(std::string_view session, const http::Request& request, http::Exchange& exchange);
@@ -56,6 +59,10 @@ class PushRoutes {
 
   Instant now() const;
   std::string new_session_id() const;
+  void accept(http::WebTransportSession& transport, std::string id,
+              const std::vector<push::Subscribe>& subscriptions);
+  std::string control_line(push::Session& session, std::string_view lines);
+  std::string clock_line() const;
   void refuse(const http::Request& request, http::Exchange& exchange, int status,
               std::string_view why) const;
   void answer(push::Hub::Answer answer, const http::Headers& headers,

@@ -163,7 +163,8 @@ std::vector<Key> make_keys() {
        "self-signed one and keeps it in state_dir."},
       {"https.key", text<&C::https, &C::Https::key>(), "PEM file: the certificate's private key."},
       {"https.http3", BoolKey{member<&C::https, &C::Https::http3>},
-       "HTTP/3 and WebTransport over QUIC. Browsers use it only with a certificate that they trust."},
+       "HTTP/3 and WebTransport over QUIC. Browsers use it only with a certificate that they "
+       "trust."},
 
       {"http.enabled", BoolKey{member<&C::http, &C::Http::enabled>},
        "Plain HTTP, for probes and local use."},

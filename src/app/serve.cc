@@ -113,9 +113,8 @@ http::Limits http_limits(const Config& config) {
   return {.connections_per_loop_max = config.network.connections_per_loop_max,
           .header_timeout = config.network.header_timeout,
           .idle_timeout = config.network.idle_timeout,
-          .alt_svc = config.https.http3
-                         ? fmt::format("h3=\":{}\"; ma=86400", config.https.port)
-                         : std::string()};
+          .alt_svc = config.https.http3 ? fmt::format("h3=\":{}\"; ma=86400", config.https.port)
+                                        : std::string()};
 }
 
 quic::Limits quic_limits(const Config& config) {

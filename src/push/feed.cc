@@ -250,6 +250,7 @@ MediaFramePointer Feed::chunk(const hls::ComingPart& coming, std::size_t index) 
   frame->at = coming.at;
   frame->independent = coming.independent;
   frame->first = index == 0;
+  frame->last = false;
   frame->decode_time = piece.decode_time;
   frame->duration = sample_duration();
   frame->body = piece.bytes;

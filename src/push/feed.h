@@ -41,6 +41,7 @@ struct MediaFrame {
   hls::PartPosition at;
   bool independent = false;
   bool first = true;  // begins the part
+  bool last = true;   // nothing of the part follows
   std::int64_t decode_time = 0;
   std::int64_t duration = 0;
   Bytes head;
