@@ -30,11 +30,14 @@ ngtcp2_duration nanoseconds(std::chrono::milliseconds duration) {
   return static_cast<ngtcp2_duration>(std::chrono::nanoseconds(duration).count());
 }
 
-// The library's view of a Path. It copies what it keeps.
+// The library's view of a Path. It copies what it keeps. Its pointer for our use holds an index.
 ngtcp2_path library_path(const Path& path) {
-  return {{const_cast<sockaddr*>(path.local.get()), path.local.size()},
-          {const_cast<sockaddr*>(path.remote.get()), path.remote.size()},
-          reinterpret_cast<void*>(static_cast<std::uintptr_t>(path.socket))};
+  ngtcp2_path made{{const_cast<sockaddr*>(path.local.get()), path.local.size()},
+                   {const_cast<sockaddr*>(path.remote.get()), path.remote.size()},
+                   nullptr};
+  const std::uintptr_t index = path.socket;
+  std::memcpy(&made.user_data, &index, sizeof index);
+  return made;
 }
 
 Path path_of(const ngtcp2_path& path) {
