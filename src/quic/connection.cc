@@ -30,11 +30,14 @@ ngtcp2_duration nanoseconds(std::chrono::milliseconds duration) {
   return static_cast<ngtcp2_duration>(std::chrono::nanoseconds(duration).count());
 }
 
-// The library's view of a Path. It copies what it keeps.
+// The library's view of a Path. It copies what it keeps. Its pointer for our use holds an index.
 ngtcp2_path library_path(const Path& path) {
-  return {{const_cast<sockaddr*>(path.local.get()), path.local.size()},
-          {const_cast<sockaddr*>(path.remote.get()), path.remote.size()},
-          reinterpret_cast<void*>(static_cast<std::uintptr_t>(path.socket))};
+  ngtcp2_path made{{const_cast<sockaddr*>(path.local.get()), path.local.size()},
+                   {const_cast<sockaddr*>(path.remote.get()), path.remote.size()},
+                   nullptr};
+  const std::uintptr_t index = path.socket;
+  std::memcpy(&made.user_data, &index, sizeof index);
+  return made;
 }
 
 Path path_of(const ngtcp2_path& path) {
@@ -146,6 +149,7 @@ struct Connection::Callbacks {
 
   static int sending_keys(ngtcp2_conn*, ngtcp2_encryption_level level, void* user) {
     Connection& c = self(user);
+    if (level == NGTCP2_ENCRYPTION_LEVEL_HANDSHAKE) c.handshake_keys_ = true;
     const bool early = level == NGTCP2_ENCRYPTION_LEVEL_0RTT && c.sends_early_;
     if (c.opened_ || (level != NGTCP2_ENCRYPTION_LEVEL_1RTT && !early)) return 0;
     c.opened_ = true;
@@ -452,6 +456,9 @@ Connection::Received Connection::receive(std::span<const std::uint8_t> datagram,
   const int rc = ngtcp2_conn_read_pkt(conn_, &library, &info, datagram.data(), datagram.size(),
                                       timestamp(now()));
   if (rc == NGTCP2_ERR_RETRY) return Received::kRetry;
+  // A ClientHello without transport parameters (RFC 9001, 8.2). GnuTLS lets it pass, and
+  // ngtcp2 1.11 asserts as soon as it is asked to write: it has not been told a version.
+  if (handshake_keys_ && ngtcp2_conn_get_negotiated_version(conn_) == 0) return Received::kDrop;
   if (rc == NGTCP2_ERR_DROP_CONN) return Received::kDrop;
   if (rc != 0) {
     fail(rc);

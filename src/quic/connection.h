@@ -206,6 +206,7 @@ class Connection final : public Transport {
   bool opened_ = false;  // on_open() was called
   bool application_closed_ = false;
   bool handshake_completed_ = false;
+  bool handshake_keys_ = false;
   bool early_seen_ = false;
   bool wants_streams_ = false;
   bool window_spent_ = false;  // the connection's, as of the last packet

@@ -304,7 +304,7 @@ TEST(Hardening, ALateComerHearsThatItIsOver) {
   EXPECT_EQ(answers, 7u);
   link.run_for(seconds(5));
   link.inject(sent, link.nat_address);
-  EXPECT_EQ(link.server.metrics.resets.Value(), 1) << "and after a while a reset";
+  EXPECT_GE(link.server.metrics.resets.Value(), 1) << "and after a while a reset";
 }
 
 TEST(Hardening, DamagedPacketsDoNotHurtTheConnection) {

@@ -7,7 +7,7 @@ namespace mirror::quic {
 
 Result<std::unique_ptr<Server>> Server::create(
     std::span<net::EventLoop* const> loops, const std::vector<Listen>& listens,
-    std::shared_ptr<const net::TlsCredentials> credentials, const Options& options,
+    const std::shared_ptr<const net::TlsCredentials>& credentials, const Options& options,
     const ApplicationFactory& make_application, Metrics& metrics) {
   if (loops.size() > kLoopsMax)
     return fail("QUIC on {} loops: at most {}", loops.size(), kLoopsMax);
@@ -46,7 +46,7 @@ Server::~Server() = default;
 
 std::uint16_t Server::port(std::size_t listen_index) const { return ports_[listen_index]; }
 
-void Server::set_credentials(std::shared_ptr<const net::TlsCredentials> credentials) {
+void Server::set_credentials(const std::shared_ptr<const net::TlsCredentials>& credentials) {
   for (auto& endpoint : endpoints_) {
     endpoint->loop().post(
         [&target = *endpoint, credentials] { target.set_credentials(credentials); });

@@ -38,7 +38,7 @@ class Server {
   // Opens every listener on every loop. Errors name address, port and fault.
   static Result<std::unique_ptr<Server>> create(
       std::span<net::EventLoop* const> loops, const std::vector<Listen>& listens,
-      std::shared_ptr<const net::TlsCredentials> credentials, const Options& options,
+      const std::shared_ptr<const net::TlsCredentials>& credentials, const Options& options,
       const ApplicationFactory& make_application, Metrics& metrics);
   ~Server();  // after the loops have stopped
 
@@ -46,7 +46,7 @@ class Server {
   Endpoint& endpoint(std::size_t loop_index) { return *endpoints_[loop_index]; }
 
   // Any thread: the certificate of the handshakes from now on.
-  void set_credentials(std::shared_ptr<const net::TlsCredentials> credentials);
+  void set_credentials(const std::shared_ptr<const net::TlsCredentials>& credentials);
   // Any thread: no new connections, Application::on_drain() to those that are there. `done` runs on
   // some loop once all are gone; nobody is hurried.
   void drain(std::function<void()> done);

@@ -20,6 +20,7 @@ constexpr std::size_t kEarlyDataBytes = 0xffffffffu;
 
 std::vector<gnutls_datum_t> datums(const std::vector<std::string>& names) {
   std::vector<gnutls_datum_t> list;
+  list.reserve(names.size());
   for (const std::string& name : names) {
     list.push_back({reinterpret_cast<unsigned char*>(const_cast<char*>(name.data())),
                     static_cast<unsigned>(name.size())});
