@@ -185,9 +185,9 @@ struct PushRoutes::PushMetrics {
     for (std::size_t i = 1; i < dropped.size(); ++i) {
       follow(*dropped[i], last.dropped[i], now.dropped[i]);
     }
-    std::vector<double> more;
+    std::vector<double> more(now.waited.counts.size());
     for (std::size_t i = 0; i < now.waited.counts.size(); ++i) {
-      more.push_back(static_cast<double>(now.waited.counts[i] - last.waited.counts[i]));
+      more[i] = static_cast<double>(now.waited.counts[i] - last.waited.counts[i]);
     }
     waited.ObserveMultiple(more, now.waited.seconds - last.waited.seconds);
     last.waited = now.waited;
