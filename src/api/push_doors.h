@@ -31,7 +31,7 @@ class PushDoors {
 
   // Any loop: applies `messages` behind door `number`, then calls `answer` on `asker`'s loop. False
   // when a loop has too many tasks waiting; `answer` is not called then. If the way back is full,
-  // the answer is lost, so who asked does not wait for ever.
+  // the answer is lost: who asks sets itself a limit.
   bool knock(std::size_t number, std::string session, std::vector<push::ControlMessage> messages,
              net::EventLoop& asker, std::move_only_function<void(push::Hub::Answer)> answer) const {
     const Door& door = doors_[number];

@@ -17,7 +17,9 @@
 namespace mirror::api {
 namespace {
 
-constexpr std::size_t kErrandsMax = 1'024;
+constexpr std::size_t kErrandsMax = 256;
+// Another loop answers within a turn, unless it drowns.
+constexpr auto kErrandMax = std::chrono::seconds(3);
 constexpr std::string_view kControlAllowed = "POST, OPTIONS";
 constexpr std::size_t kSecretBytes = 16;
 
@@ -108,8 +110,13 @@ class PushRoutes::ResponseCarrier final : public http::Exchange::Attachment, pub
 
 class PushRoutes::Errand final : public http::Exchange::Attachment {
  public:
-  Errand(PushRoutes& owner, std::uint64_t number, http::Exchange& waiting, http::Headers fields)
-      : exchange(waiting), headers(std::move(fields)), owner_(&owner), number_(number) {
+  Errand(PushRoutes& owner, std::uint64_t number, http::Exchange& waiting, http::Headers fields,
+         SteadyTime give_up)
+      : exchange(waiting),
+        headers(std::move(fields)),
+        deadline(give_up),
+        owner_(&owner),
+        number_(number) {
     owner.errands_[number] = this;
   }
   ~Errand() override {
@@ -119,6 +126,8 @@ class PushRoutes::Errand final : public http::Exchange::Attachment {
 
   http::Exchange& exchange;
   const http::Headers headers;
+  const SteadyTime deadline;
+  bool answered = false;
 
  private:
   PushRoutes* owner_;  // null when that went first
@@ -178,9 +187,9 @@ struct PushRoutes::PushMetrics {
     for (std::size_t i = 1; i < dropped.size(); ++i) {
       follow(*dropped[i], last.dropped[i], now.dropped[i]);
     }
-    std::vector<double> more;
+    std::vector<double> more(now.waited.counts.size());
     for (std::size_t i = 0; i < now.waited.counts.size(); ++i) {
-      more.push_back(static_cast<double>(now.waited.counts[i] - last.waited.counts[i]));
+      more[i] = static_cast<double>(now.waited.counts[i] - last.waited.counts[i]);
     }
     waited.ObserveMultiple(more, now.waited.seconds - last.waited.seconds);
     last.waited = now.waited;
@@ -327,16 +336,17 @@ void PushRoutes::control(std::string_view session, const http::Request& request,
   }
   if (errands_.size() >= kErrandsMax) return refuse(request, exchange, 503, "too much is asked");
   const std::uint64_t number = ++last_errand_;
-  const bool sent =
-      environment_.push_doors.knock(*door, std::string(session), std::move(*messages), loop_,
-                                    [this, number](push::Hub::Answer result) {
-                                      const auto errand = errands_.find(number);
-                                      if (errand == errands_.end()) return;  // who asked has left
-                                      const http::Headers fields = errand->second->headers;
-                                      answer(result, fields, errand->second->exchange);
-                                    });
+  const bool sent = environment_.push_doors.knock(
+      *door, std::string(session), std::move(*messages), loop_,
+      [this, number](push::Hub::Answer result) {
+        const auto errand = errands_.find(number);
+        if (errand == errands_.end()) return;  // who asked has left
+        if (std::exchange(errand->second->answered, true)) return;
+        answer(result, errand->second->headers, errand->second->exchange);
+      });
   if (!sent) return refuse(request, exchange, 503, "too much is asked");
-  exchange.attach(std::make_unique<Errand>(*this, number, exchange, std::move(headers)));
+  exchange.attach(std::make_unique<Errand>(*this, number, exchange, std::move(headers),
+                                           loop_.now() + kErrandMax));
 }
 
 // The body tells the server's clock, so that a player can measure its own against it.
@@ -370,7 +380,18 @@ void PushRoutes::on_tick() {
   hub_->tick(now());
   if (hub_->turn(now())) loop_.wake();
   metrics_->update(*hub_);
+  give_up_errands();
   count_viewers();
+}
+
+// Each answer takes its errand off the list, but not from within.
+void PushRoutes::give_up_errands() {
+  for (const auto& [number, errand] : errands_) {
+    if (errand->deadline > loop_.now() || std::exchange(errand->answered, true)) continue;
+    auto response = http::Response::text(503, "the session's loop does not answer\n");
+    response.headers.insert(response.headers.end(), errand->headers.begin(), errand->headers.end());
+    errand->exchange.respond(std::move(response));
+  }
 }
 
 // Tells each stream by how many its pushed viewers of this loop have changed.

@@ -67,6 +67,7 @@ class PushRoutes {
               std::string_view why) const;
   void answer(push::Hub::Answer answer, const http::Headers& headers,
               http::Exchange& exchange) const;
+  void give_up_errands();
   void count_viewers();
 
   const ApiEnvironment environment_;

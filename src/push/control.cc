@@ -84,7 +84,7 @@ class Reader {
     return value;
   }
   template <class T>
-  T optional(std::string_view key, T otherwise, std::string_view kind) {
+  T optional(std::string_view key, const T& otherwise, std::string_view kind) {
     return find(key) == nullptr ? otherwise : required<T>(key, kind);
   }
   std::string name(std::string_view key) {

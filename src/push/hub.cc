@@ -12,8 +12,8 @@ void WaitTotals::add(SteadyTime::duration waited) {
   seconds += value;
 }
 
-Hub::Hub(HubSettings settings, Catalogue& catalogue)
-    : settings_(std::move(settings)), catalogue_(catalogue) {}
+Hub::Hub(const HubSettings& settings, Catalogue& catalogue)
+    : settings_(settings), catalogue_(catalogue) {}
 
 // Sessions let go of feeds.
 Hub::~Hub() {

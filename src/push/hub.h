@@ -60,7 +60,7 @@ struct Totals {
 
 class Hub {
  public:
-  Hub(HubSettings settings, Catalogue& catalogue);
+  Hub(const HubSettings& settings, Catalogue& catalogue);
   ~Hub();  // sessions are forgotten; their carriers may outlive them
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;

@@ -367,6 +367,28 @@ TEST_F(PushTest, ASwitchToWhatDoesNotExistWaitsForIt) {
   EXPECT_THAT(viewer.news(), IsEmpty());
 }
 
+TEST_F(PushTest, ASwitchThatWaitsIsPausedWithWhatItReplaces) {
+  auto& cam = stream("cam");
+  cam.push(0, 3);
+  cam.push(1, 3);
+  ScriptedViewer viewer;
+  Session& session = open(viewer, "subscribe=cam/v360");
+  const std::string target = R"("stream":"cam","rendition":"v360")";
+  cam.push(0, 9);
+  turn();
+  ask(session, R"({"type":"switch",)" + target + R"(,"to_rendition":"v180"})");
+  ask(session, R"({"type":"pause",)" + target + "}");
+  viewer.news();
+  cam.push(0, 30);
+  cam.push(1, 40);
+  turn();
+  tick();
+  EXPECT_THAT(viewer.news(), IsEmpty());
+  ask(session, R"({"type":"resume","stream":"cam","rendition":"v180"})");
+  EXPECT_THAT(viewer.news(), Contains("2:2.0*"));
+  EXPECT_EQ(session.subscriptions(), 1u);
+}
+
 TEST_F(PushTest, ASwitchMayBeTakenBackOrChanged) {
   auto& cam = stream("cam");
   cam.push(0, 3);

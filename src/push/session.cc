@@ -101,15 +101,25 @@ void Session::apply(const Unsubscribe& message, Instant now) {
 }
 
 void Session::apply(const SetPriority& message, Instant) {
-  if (Subscription* found = find_or_complain(message.target)) found->set_priority(message.priority);
+  Subscription* found = find_or_complain(message.target);
+  if (found == nullptr) return;
+  found->set_priority(message.priority);
+  if (Subscription* after = found->successor()) after->set_priority(message.priority);
 }
 
 void Session::apply(const Pause& message, Instant) {
-  if (Subscription* found = find_or_complain(message.target)) found->pause();
+  Subscription* found = find_or_complain(message.target);
+  if (found == nullptr) return;
+  found->pause();
+  if (Subscription* after = found->successor()) after->pause();
 }
 
 void Session::apply(const Resume& message, Instant now) {
-  if (Subscription* found = find_or_complain(message.target)) found->resume(now.steady);
+  Subscription* found = find_or_complain(message.target);
+  if (found == nullptr) return;
+  Subscription* after = found->successor();
+  found->resume(now.steady);
+  if (after != nullptr) after->resume(now.steady);
 }
 
 void Session::apply(const Switch& message, Instant now) {

@@ -105,9 +105,9 @@ void StreamMetrics::update(const StreamStatus& status) {
   client_throughput_reports_.to(status.client_reports.throughput_reports);
   client_throughput_.to(status.client_reports.throughput_kbps);
   const GlassToGlass& delays = status.glass_to_glass;
-  std::vector<double> more;
+  std::vector<double> more(delays.counts.size());
   for (std::size_t i = 0; i < delays.counts.size(); ++i) {
-    more.push_back(static_cast<double>(delays.counts[i] - glass_to_glass_last_.counts[i]));
+    more[i] = static_cast<double>(delays.counts[i] - glass_to_glass_last_.counts[i]);
   }
   glass_to_glass_.ObserveMultiple(more, delays.seconds - glass_to_glass_last_.seconds);
   glass_to_glass_last_ = delays;
