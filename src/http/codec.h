@@ -38,8 +38,9 @@ class Carrier {
   virtual void dropped(Dropped) {}
   // Handler::admits_origin().
   virtual bool admits_origin(const Request&) const { return true; }
-  // Limits::alt_svc where this connection's answers are to carry it; else empty.
-  virtual std::string_view alt_svc() const { return {}; }
+  // Limits::alt_svc for the first answer over TLS; else empty. Said once it holds for the whole
+  // origin (RFC 7838, 2.1), and 20 times a second it would cost more than it tells.
+  virtual std::string_view take_alt_svc() { return {}; }
 };
 
 class Codec {

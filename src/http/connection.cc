@@ -366,8 +366,9 @@ std::string_view Connection::date() const { return shard_.date(); }
 void Connection::answered(Version version, int status) {
   shard_.metrics().requests(version, status).Increment();
 }
-std::string_view Connection::alt_svc() const {
-  return tls_ ? std::string_view(limits().alt_svc) : std::string_view();
+std::string_view Connection::take_alt_svc() {
+  if (!tls_ || std::exchange(alt_svc_told_, true)) return {};
+  return limits().alt_svc;
 }
 void Connection::broke_protocol() { shard_.metrics().protocol_errors.Increment(); }
 

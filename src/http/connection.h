@@ -62,7 +62,7 @@ class Connection final : public net::EventLoop::Watcher, public Scheduled, priva
   void schedule() override;
   void answered(Version version, int status) override;
   void broke_protocol() override;
-  std::string_view alt_svc() const override;
+  std::string_view take_alt_svc() override;
 
   void read();
   void take_tls(std::span<const std::uint8_t> records);
@@ -100,6 +100,7 @@ class Connection final : public net::EventLoop::Watcher, public Scheduled, priva
   std::uint32_t interest_ = 0;
   bool scheduled_ = false;
   bool draining_ = false;
+  bool alt_svc_told_ = false;
   bool input_over_ = false;
   SteadyTime state_since_;
   SteadyTime stalled_since_{};  // when output began to wait; zero when none waits

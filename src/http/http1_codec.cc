@@ -176,7 +176,7 @@ void Http1Codec::send_head(int status, const Headers& headers, std::string_view 
 }
 
 void Http1Codec::end_head(std::span<const Header> headers) {
-  if (const auto alt_svc = carrier_.alt_svc(); !alt_svc.empty()) {
+  if (const auto alt_svc = carrier_.take_alt_svc(); !alt_svc.empty()) {
     output_.copy("alt-svc: ");
     output_.copy(alt_svc);
     output_.copy("\r\n");

@@ -384,7 +384,7 @@ void Http2Codec::Stream::submit_head(int status, const Headers& headers, std::st
 void Http2Codec::Stream::submit(int status, FieldList& fields, std::span<const Header> headers) {
   codec_.carrier_.answered(Version::kHttp2, status);
   fields.push_back(field("date", codec_.carrier_.date()));
-  if (const auto alt_svc = codec_.carrier_.alt_svc(); !alt_svc.empty()) {
+  if (const auto alt_svc = codec_.carrier_.take_alt_svc(); !alt_svc.empty()) {
     fields.push_back(field("alt-svc", alt_svc));
   }
   for (const Header& header : headers) {

@@ -57,7 +57,7 @@ class ScriptedCarrier final : public Carrier {
   bool admits_origin(const Request& request) const override {
     return request.header("origin").value_or("https://h") == "https://h";
   }
-  std::string_view alt_svc() const override { return limits_.alt_svc; }
+  std::string_view take_alt_svc() override { return limits_.alt_svc; }
 
   struct Held final : Exchange::Attachment {
     Held(ScriptedCarrier& carrier, Exchange& which) : owner(carrier), exchange(which) {

@@ -29,9 +29,9 @@ export class Random {
 const kEncodings = [undefined, 'gzip', 'gzip, deflate, br', 'br', 'gzip;q=0', 'identity'];
 const kJunkNames = ['x-a', 'x-b', 'cookie', 'user-agent', 'referer', 'accept', 'sec-fetch-mode'];
 
-// Of a refusal only what it is, as its words are nobody's contract.
+// What is said of the connection or of the moment is not compared (Alt-Svc: with the first answer alone).
 function compared({ status, headers, body }) {
-  const { date, connection, 'keep-alive': ignored, ...rest } = headers;
+  const { date, connection, 'alt-svc': told, 'keep-alive': ignored, ...rest } = headers;
   return { status, headers: rest, body };
 }
 
