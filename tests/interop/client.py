@@ -110,6 +110,7 @@ async def follow(viewer, authority, path, seconds):
         answer = await viewer.get(authority, f"{path}?_HLS_msn={msn}&_HLS_part={part}")
         playlist = answer["body"].decode()
         reloads += 1
+    await asyncio.sleep(0.5)  # for what was promised last
     pushes = []
     for push in viewer.pushes.values():
         # aioquic gives no end when it comes in one read with the promise.
