@@ -18,23 +18,6 @@ namespace {
 constexpr std::uint64_t kControlFrameBytesMax = 1024;
 constexpr std::size_t kPromisesMax = 100'000;  // kept to hold the server to them
 
-bool is_known_frame(std::uint64_t type) {
-  switch (type) {
-    case frame::kData:
-    case frame::kHeaders:
-    case frame::kCancelPush:
-    case frame::kSettings:
-    case frame::kPushPromise:
-    case frame::kGoaway:
-    case frame::kMaxPushId:
-    case frame::kPriorityUpdateRequest:
-    case frame::kPriorityUpdatePush:
-      return true;
-    default:
-      return frame::is_reserved(type);
-  }
-}
-
 }  // namespace
 
 Http3Client::Http3Client(quic::Transport& transport, const Limits& limits, Events& events)
@@ -296,7 +279,7 @@ bool Http3Client::frame_begins(const Answer& answer) {
     fail(error::kFrame, "a WebTransport stream within a stream");
     return false;
   }
-  if (!is_known_frame(type)) return true;
+  if (!frame::is_known(type)) return true;
   switch (type) {
     case frame::kData:
       if (answer.state == State::kHead) return unexpected("DATA before HEADERS");
@@ -546,7 +529,7 @@ void Http3Client::receive_control(UniStream& stream, std::span<const std::uint8_
         break;
       case FrameReader::Event::kHead: {
         stream.payload.clear();
-        if (!is_known_frame(type)) break;
+        if (!frame::is_known(type)) break;
         const bool fits = type == frame::kCancelPush || type == frame::kGoaway ||
                           (type == frame::kSettings && !settings_seen_);
         if (!fits) return fail(error::kFrameUnexpected, "a frame that is not for a control stream");
@@ -557,13 +540,13 @@ void Http3Client::receive_control(UniStream& stream, std::span<const std::uint8_
         break;
       }
       case FrameReader::Event::kPayload:
-        if (is_known_frame(type)) {
+        if (frame::is_known(type)) {
           stream.payload.insert(stream.payload.end(), reader.payload().begin(),
                                 reader.payload().end());
         }
         break;
       case FrameReader::Event::kEnd:
-        if (is_known_frame(type)) control_frame(type, stream.payload);
+        if (frame::is_known(type)) control_frame(type, stream.payload);
         break;
     }
   }

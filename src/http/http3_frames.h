@@ -62,6 +62,12 @@ constexpr std::uint64_t kWebTransportStream = 0x41;
 constexpr bool is_reserved(std::uint64_t type) {
   return type == 0x02 || type == 0x06 || type == 0x08 || type == 0x09;
 }
+// What HTTP/3 says something about, wherever it may stand; everything else is skipped (9).
+constexpr bool is_known(std::uint64_t type) {
+  return type == kData || type == kHeaders || type == kCancelPush || type == kSettings ||
+         type == kPushPromise || type == kGoaway || type == kMaxPushId ||
+         type == kPriorityUpdateRequest || type == kPriorityUpdatePush || is_reserved(type);
+}
 }  // namespace frame
 
 namespace stream_type {

@@ -33,24 +33,6 @@ constexpr std::size_t kUniStreamsMax = 256;
 // reference.
 constexpr std::size_t kCopyMax = 512;
 
-// What HTTP/3 knows, wherever it may stand.
-bool is_known_frame(std::uint64_t type) {
-  switch (type) {
-    case frame::kData:
-    case frame::kHeaders:
-    case frame::kCancelPush:
-    case frame::kSettings:
-    case frame::kPushPromise:
-    case frame::kGoaway:
-    case frame::kMaxPushId:
-    case frame::kPriorityUpdateRequest:
-    case frame::kPriorityUpdatePush:
-      return true;
-    default:
-      return frame::is_reserved(type);
-  }
-}
-
 std::span<const std::uint8_t> octets(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
@@ -659,7 +641,7 @@ bool Http3Session::Stream::frame_begins() {
     session_.fail(error::kFrame, "a WebTransport stream within a stream");
     return false;
   }
-  if (!is_known_frame(type)) return session_.note_idle_frame();
+  if (!frame::is_known(type)) return session_.note_idle_frame();
   if (type == frame::kData) {
     if (reading_ == Reading::kHead) return unexpected("DATA before HEADERS");
     if (reading_ == Reading::kTrailers) return unexpected("DATA behind the trailers");
@@ -964,13 +946,13 @@ void Http3Session::receive_control(UniStream& stream, std::span<const std::uint8
         if (!control_frame_begins(reader)) return;
         break;
       case FrameReader::Event::kPayload:
-        if (is_known_frame(reader.type())) {
+        if (frame::is_known(reader.type())) {
           stream.payload.insert(stream.payload.end(), reader.payload().begin(),
                                 reader.payload().end());
         }
         break;
       case FrameReader::Event::kEnd:
-        if (is_known_frame(reader.type())) control_frame(reader.type(), stream.payload);
+        if (frame::is_known(reader.type())) control_frame(reader.type(), stream.payload);
         break;
     }
   }
@@ -983,7 +965,7 @@ bool Http3Session::control_frame_begins(const FrameReader& reader) {
     fail(error::kMissingSettings, "the control stream does not begin with SETTINGS");
     return false;
   }
-  if (!is_known_frame(type)) {
+  if (!frame::is_known(type)) {
     if (reader.length() > kUnknownFrameBytesMax) {
       fail(error::kExcessiveLoad, "a long frame of an unknown type");
       return false;

@@ -57,9 +57,9 @@ test('stock players', { timeout: (kSeconds + kStarts * 40 + 120) * 2000 * patien
       await page.goto(pages[name]);
       await playing(page, name);
       await sleep(3_000);  // "after start": the player has found its distance from live
+      const jumped = (await report(page, name)).tile.player.gapsJumped;
       await page.evaluate(() => window.mirrorProbe.reset());
       const before = await interruptions(server);
-      const jumped = (await report(page, name)).tile.player.gapsJumped;
       const began = Date.now();
       while (Date.now() - began < kSeconds * 1000) {
         await sleep(1_000);
