@@ -18,7 +18,7 @@
 namespace mirror::http::h3 {
 
 // RFC 9114 4.2.2: what a field costs beyond its name and value.
-constexpr std::size_t kFieldOverhead = 32;
+inline constexpr std::size_t kFieldOverhead = 32;
 
 enum class Section { kRequest, kResponse, kTrailers };
 

@@ -21,42 +21,42 @@ using Wire = std::vector<std::uint8_t>;  // bytes being written
 
 // RFC 9114 8.1, RFC 9204 6, RFC 9297 5.2, draft-ietf-webtrans-http3 (02 and 07) 8.
 namespace error {
-constexpr std::uint64_t kDatagram = 0x33;
-constexpr std::uint64_t kNone = 0x100;
-constexpr std::uint64_t kGeneralProtocol = 0x101;
-constexpr std::uint64_t kInternal = 0x102;
-constexpr std::uint64_t kStreamCreation = 0x103;
-constexpr std::uint64_t kClosedCriticalStream = 0x104;
-constexpr std::uint64_t kFrameUnexpected = 0x105;
-constexpr std::uint64_t kFrame = 0x106;
-constexpr std::uint64_t kExcessiveLoad = 0x107;
-constexpr std::uint64_t kId = 0x108;
-constexpr std::uint64_t kSettings = 0x109;
-constexpr std::uint64_t kMissingSettings = 0x10a;
-constexpr std::uint64_t kRequestRejected = 0x10b;
-constexpr std::uint64_t kRequestCancelled = 0x10c;
-constexpr std::uint64_t kRequestIncomplete = 0x10d;
-constexpr std::uint64_t kMessage = 0x10e;
-constexpr std::uint64_t kConnect = 0x10f;
-constexpr std::uint64_t kQpackDecompressionFailed = 0x200;
-constexpr std::uint64_t kQpackEncoderStream = 0x201;
-constexpr std::uint64_t kQpackDecoderStream = 0x202;
-constexpr std::uint64_t kWebTransportBufferedStreamRejected = 0x3994bd84;
-constexpr std::uint64_t kWebTransportSessionGone = 0x170d7b68;
+inline constexpr std::uint64_t kDatagram = 0x33;
+inline constexpr std::uint64_t kNone = 0x100;
+inline constexpr std::uint64_t kGeneralProtocol = 0x101;
+inline constexpr std::uint64_t kInternal = 0x102;
+inline constexpr std::uint64_t kStreamCreation = 0x103;
+inline constexpr std::uint64_t kClosedCriticalStream = 0x104;
+inline constexpr std::uint64_t kFrameUnexpected = 0x105;
+inline constexpr std::uint64_t kFrame = 0x106;
+inline constexpr std::uint64_t kExcessiveLoad = 0x107;
+inline constexpr std::uint64_t kId = 0x108;
+inline constexpr std::uint64_t kSettings = 0x109;
+inline constexpr std::uint64_t kMissingSettings = 0x10a;
+inline constexpr std::uint64_t kRequestRejected = 0x10b;
+inline constexpr std::uint64_t kRequestCancelled = 0x10c;
+inline constexpr std::uint64_t kRequestIncomplete = 0x10d;
+inline constexpr std::uint64_t kMessage = 0x10e;
+inline constexpr std::uint64_t kConnect = 0x10f;
+inline constexpr std::uint64_t kQpackDecompressionFailed = 0x200;
+inline constexpr std::uint64_t kQpackEncoderStream = 0x201;
+inline constexpr std::uint64_t kQpackDecoderStream = 0x202;
+inline constexpr std::uint64_t kWebTransportBufferedStreamRejected = 0x3994bd84;
+inline constexpr std::uint64_t kWebTransportSessionGone = 0x170d7b68;
 }  // namespace error
 
 namespace frame {
-constexpr std::uint64_t kData = 0x00;
-constexpr std::uint64_t kHeaders = 0x01;
-constexpr std::uint64_t kCancelPush = 0x03;
-constexpr std::uint64_t kSettings = 0x04;
-constexpr std::uint64_t kPushPromise = 0x05;
-constexpr std::uint64_t kGoaway = 0x07;
-constexpr std::uint64_t kMaxPushId = 0x0d;
-constexpr std::uint64_t kPriorityUpdateRequest = 0xf0700;
-constexpr std::uint64_t kPriorityUpdatePush = 0xf0701;
+inline constexpr std::uint64_t kData = 0x00;
+inline constexpr std::uint64_t kHeaders = 0x01;
+inline constexpr std::uint64_t kCancelPush = 0x03;
+inline constexpr std::uint64_t kSettings = 0x04;
+inline constexpr std::uint64_t kPushPromise = 0x05;
+inline constexpr std::uint64_t kGoaway = 0x07;
+inline constexpr std::uint64_t kMaxPushId = 0x0d;
+inline constexpr std::uint64_t kPriorityUpdateRequest = 0xf0700;
+inline constexpr std::uint64_t kPriorityUpdatePush = 0xf0701;
 // No frame: what a bidirectional WebTransport stream begins with; no length follows.
-constexpr std::uint64_t kWebTransportStream = 0x41;
+inline constexpr std::uint64_t kWebTransportStream = 0x41;
 
 // RFC 9114 7.2.8: types of HTTP/2 that have no meaning here, and must not come.
 constexpr bool is_reserved(std::uint64_t type) {
@@ -71,16 +71,16 @@ constexpr bool is_known(std::uint64_t type) {
 }  // namespace frame
 
 namespace stream_type {
-constexpr std::uint64_t kControl = 0x00;
-constexpr std::uint64_t kPush = 0x01;
-constexpr std::uint64_t kQpackEncoder = 0x02;
-constexpr std::uint64_t kQpackDecoder = 0x03;
-constexpr std::uint64_t kWebTransport = 0x54;
+inline constexpr std::uint64_t kControl = 0x00;
+inline constexpr std::uint64_t kPush = 0x01;
+inline constexpr std::uint64_t kQpackEncoder = 0x02;
+inline constexpr std::uint64_t kQpackDecoder = 0x03;
+inline constexpr std::uint64_t kWebTransport = 0x54;
 }  // namespace stream_type
 
 // --- Variable-length integers (RFC 9000 16)
 
-constexpr std::uint64_t kVarintMax = (std::uint64_t{1} << 62) - 1;
+inline constexpr std::uint64_t kVarintMax = (std::uint64_t{1} << 62) - 1;
 
 std::size_t varint_size(std::uint64_t value);  // 1, 2, 4 or 8
 void append_varint(Wire& out, std::uint64_t value);

@@ -12,13 +12,13 @@ namespace mirror::http::h3 {
 // Which settings there are, in one table with what they may say: every draft of WebTransport has
 // ids of its own, and a browser goes by the ones that it knows.
 namespace setting {
-constexpr std::uint64_t kQpackMaxTableCapacity = 0x01;
-constexpr std::uint64_t kMaxFieldSectionSize = 0x06;
-constexpr std::uint64_t kQpackBlockedStreams = 0x07;
-constexpr std::uint64_t kEnableConnectProtocol = 0x08;                 // RFC 9220
-constexpr std::uint64_t kH3Datagram = 0x33;                            // RFC 9297
-constexpr std::uint64_t kEnableWebTransportDraft02 = 0x2b603742;       // draft-02
-constexpr std::uint64_t kWebTransportMaxSessionsDraft07 = 0xc671706a;  // draft-07
+inline constexpr std::uint64_t kQpackMaxTableCapacity = 0x01;
+inline constexpr std::uint64_t kMaxFieldSectionSize = 0x06;
+inline constexpr std::uint64_t kQpackBlockedStreams = 0x07;
+inline constexpr std::uint64_t kEnableConnectProtocol = 0x08;                 // RFC 9220
+inline constexpr std::uint64_t kH3Datagram = 0x33;                            // RFC 9297
+inline constexpr std::uint64_t kEnableWebTransportDraft02 = 0x2b603742;       // draft-02
+inline constexpr std::uint64_t kWebTransportMaxSessionsDraft07 = 0xc671706a;  // draft-07
 }  // namespace setting
 
 struct Settings {
@@ -31,8 +31,8 @@ struct Settings {
   bool webtransport() const { return webtransport_draft02 || webtransport_sessions > 0; }
 };
 
-constexpr std::size_t kSettingsBytesMax = 1024;
-constexpr std::size_t kSettingsCountMax = 64;  // reserved ones among them
+inline constexpr std::size_t kSettingsBytesMax = 1024;
+inline constexpr std::size_t kSettingsCountMax = 64;  // reserved ones among them
 
 // The SETTINGS frame of `settings`, and of a QPACK without a dynamic table.
 void append_settings(Wire& out, const Settings& settings);

@@ -334,15 +334,14 @@ Status VideoTranscoder::Line::encode_next(const Instant& received) {
   auto data = encoder_->encode(*canvas_, sync ? PictureKind::kIdr : PictureKind::kAny);
   if (!data) return std::unexpected(std::move(data.error()));
   const auto time = time_of(next_slot_, description.frame_rate);
-  media::Sample sample{
-      .decode_time = next_slot_ * grid.sample_duration,
-      .sync = sync,
-      .discontinuity = std::exchange(discontinuity_, false),
-      .captured = timeline_.captured_at(time),
-      .program_date = timeline_.program_date_at(time),
-      .received = received.steady,
-      .ingested = received.wall,
-      .data = std::move(*data)};
+  media::Sample sample{.decode_time = next_slot_ * grid.sample_duration,
+                       .sync = sync,
+                       .discontinuity = std::exchange(discontinuity_, false),
+                       .captured = timeline_.captured_at(time),
+                       .program_date = timeline_.program_date_at(time),
+                       .received = received.steady,
+                       .ingested = received.wall,
+                       .data = std::move(*data)};
   ++next_slot_;
   timeline_.video_reached(time_of(next_slot_, description.frame_rate));
   ++stats_.samples;
