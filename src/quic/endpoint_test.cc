@@ -205,6 +205,17 @@ TEST(Endpoint, DrainTellsApplicationsAndEndsWhenTheyAreGone) {
   gone.get();
 }
 
+TEST(Endpoint, CloseAllTellsThePeersThatAreLeft) {
+  Loopback loopback(2);
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(loopback.fetch(1'000).get());
+  std::promise<void> closed;
+  loopback.server->close_all(0x100, [&] { closed.set_value(); });
+  closed.get_future().get();
+  while (loopback.on_client([&] { return loopback.client->connections(); }) > 0) {
+    std::this_thread::yield();
+  }
+}
+
 TEST(UdpSocket, APortInUseIsNamed) {
   const auto first = UdpSocket::listen("127.0.0.1", 0, 1);
   ASSERT_TRUE(first) << first.error().message;
