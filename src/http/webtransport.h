@@ -37,8 +37,8 @@ class WebTransportSession {
     }
     virtual void on_stream_reset(StreamId stream, std::uint32_t code) { (void)stream, (void)code; }
     virtual void on_stop_sending(StreamId stream, std::uint32_t code) { (void)stream, (void)code; }
-    // queued_bytes(stream) fell below half of Exchange::kQueuedBytesHigh after it had reached it, or
-    // below what tell_below() asked for.
+    // queued_bytes(stream) fell below half of Exchange::kQueuedBytesHigh after it had reached it,
+    // or below what tell_below() asked for.
     virtual void on_writable(StreamId stream) { (void)stream; }
     // Both sides of it are over.
     virtual void on_stream_closed(StreamId stream) { (void)stream; }
