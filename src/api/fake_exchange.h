@@ -29,8 +29,9 @@ class FakeExchange final : public http::Exchange {
     response_ = http::Response{.status = status, .headers = std::move(headers), .body = {}};
   }
   void write(Bytes bytes) override { response_->body.push_back(std::move(bytes)); }
-  void finish() override { attachment_.reset(); }
-  void abort() override { attachment_.reset(); }
+  // Its attachment goes with this or by leave(): never from within.
+  void finish() override { finished_ = std::move(attachment_); }
+  void abort() override { finished_ = std::move(attachment_); }
   std::size_t queued_bytes() const override { return 0; }
   void tell_below(std::size_t) override {}
   void attach(std::unique_ptr<Attachment> attachment) override {
@@ -38,7 +39,10 @@ class FakeExchange final : public http::Exchange {
   }
 
   // The peer goes away.
-  void leave() { attachment_.reset(); }
+  void leave() {
+    attachment_.reset();
+    finished_.reset();
+  }
 
   bool answered() const { return response_.has_value(); }
   bool held() const { return attachment_ != nullptr; }
@@ -58,6 +62,7 @@ class FakeExchange final : public http::Exchange {
  private:
   std::optional<http::Response> response_;
   std::unique_ptr<Attachment> attachment_;
+  std::unique_ptr<Attachment> finished_;
 };
 
 }  // namespace mirror::api

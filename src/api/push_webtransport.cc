@@ -14,6 +14,9 @@ constexpr std::uint32_t kOvertaken = 1;
 // A second control stream, one that the viewer does not read, or a line without an end.
 constexpr std::uint32_t kMisuse = 2;
 
+// The stream of all frames but PART went.
+constexpr std::uint32_t kLost = 3;
+
 // TRACK and INIT go before the parts that need them, and both by their age.
 constexpr quic::Priority kFramesPriority{.urgency = 2, .incremental = false};
 
@@ -35,6 +38,7 @@ void WebTransportCarrier::on_stream_data(StreamId stream, std::span<const std::u
     if (usable) transport_.reset(stream, kMisuse);
     return;
   }
+  if (control_refused_) return;
   control_text_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const std::size_t end = fin ? control_text_.size() : control_text_.rfind('\n') + 1;
   if (end > 0 && end <= kControlBytesMax && session_ != nullptr) {
@@ -43,10 +47,16 @@ void WebTransportCarrier::on_stream_data(StreamId stream, std::span<const std::u
   control_text_.erase(0, end);
   const bool unread = transport_.queued_bytes(stream) > kControlBytesMax;
   if (end > kControlBytesMax || control_text_.size() > kControlBytesMax || unread) {
-    transport_.stop_sending(stream, kMisuse);
-    transport_.reset(stream, kMisuse);
+    return refuse_control(stream);
   }
   if (fin) transport_.finish(stream);
+}
+
+void WebTransportCarrier::refuse_control(StreamId stream) {
+  control_refused_ = true;
+  control_text_ = {};
+  transport_.stop_sending(stream, kMisuse);
+  transport_.reset(stream, kMisuse);
 }
 
 void WebTransportCarrier::on_stream_reset(StreamId stream, std::uint32_t /*code*/) {
@@ -61,10 +71,16 @@ void WebTransportCarrier::send(const push::Outgoing& frame) {
   waiting_.push_back(frame);
 }
 
+std::optional<WebTransportCarrier::StreamId> WebTransportCarrier::open_stream() {
+  const auto stream = transport_.open_unidirectional();
+  if (stream) ++open_streams_;
+  return stream;
+}
+
 bool WebTransportCarrier::try_send(const push::Outgoing& frame) {
   if (frame.media) return send_part(frame);
   if (!frames_) {
-    frames_ = transport_.open_unidirectional();
+    frames_ = open_stream();
     if (!frames_) return false;
     transport_.set_priority(*frames_, kFramesPriority);
   }
@@ -80,7 +96,7 @@ bool WebTransportCarrier::send_part(const push::Outgoing& frame) {
   };
   auto part = std::ranges::find_if(parts_, same);
   if (part == parts_.end()) {
-    const auto stream = transport_.open_unidirectional();
+    const auto stream = open_stream();
     if (!stream) return false;
     // A part that was cut short ends here (its viewer paused, say).
     for (PartStream& older : parts_) {
@@ -125,10 +141,13 @@ std::size_t WebTransportCarrier::pending_bytes() const {
 
 void WebTransportCarrier::tell_below(std::size_t bytes) {
   tell_below_ = bytes;
-  // Of each stream on its own: whichever moves is looked at again.
-  if (frames_ && transport_.queued_bytes(*frames_) > 0) {
-    transport_.tell_below(*frames_, transport_.queued_bytes(*frames_));
+  if (frames_) {
+    const std::size_t queued = transport_.queued_bytes(*frames_);
+    // What was abandoned meanwhile moves no more: the room is there, and is told in this turn.
+    if (pending_bytes() < bytes) return transport_.tell_below(*frames_, queued + 1);
+    if (queued > 0) transport_.tell_below(*frames_, queued);
   }
+  // Of each stream on its own: whichever moves is looked at again.
   for (const PartStream& part : parts_) {
     const std::size_t queued = transport_.queued_bytes(part.id);
     if (queued > 0) transport_.tell_below(part.id, std::max<std::size_t>(1, queued / 2));
@@ -148,9 +167,15 @@ void WebTransportCarrier::tell_if_below() {
 void WebTransportCarrier::on_writable(StreamId /*stream*/) { tell_if_below(); }
 
 void WebTransportCarrier::on_stream_closed(StreamId stream) {
+  if (!quic::is_client_initiated(stream) && open_streams_ > 0) --open_streams_;
+  if (stream == frames_ && !ending_) {
+    // Nobody can follow without it (the connection held too much, and dropped it).
+    return transport_.close(kLost, "the stream of frames is lost");
+  }
   std::erase_if(parts_, [stream](const PartStream& part) {
     return part.id == stream && (part.finished || !part.refused);
   });
+  if (ending_) return finish_all();
   tell_if_below();
 }
 
@@ -167,6 +192,7 @@ void WebTransportCarrier::on_streams_available() {
     waiting_bytes_ -= waiting_.front().size();
     waiting_.pop_front();
   }
+  if (ending_) return finish_all();
   tell_if_below();
 }
 
@@ -190,8 +216,18 @@ std::optional<hls::PartPosition> WebTransportCarrier::abandon(push::TrackNumber 
 }
 
 void WebTransportCarrier::end() {
+  ending_ = true;
+  finish_all();
+}
+
+// A viewer that never takes the rest is the connection's to end.
+void WebTransportCarrier::finish_all() {
+  if (!waiting_.empty()) return;  // on_streams_available()
   if (frames_) transport_.finish(*frames_);
-  transport_.close(0, "nothing more to send");
+  for (PartStream& part : parts_) {
+    if (!std::exchange(part.finished, true)) transport_.finish(part.id);
+  }
+  if (open_streams_ == 0) transport_.close(0, "nothing more to send");
 }
 
 }  // namespace mirror::api

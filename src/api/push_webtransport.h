@@ -4,7 +4,8 @@
 //
 // Lives on its loop; owned by the WebTransport session, whose end is the push session's. Limits:
 // what the push session gives it (SessionSettings::carrier_bytes), one control stream, a request of
-// kControlBytesMax on it.
+// kControlBytesMax on it. When the push session ends, the WebTransport session is closed only when
+// the viewer has everything: closing it resets what is still on its way.
 #pragma once
 
 #include <cstddef>
@@ -64,6 +65,11 @@ class WebTransportCarrier final : public http::WebTransportSession::Observer, pu
     bool refused = false;   // by the viewer: what follows is not sent
   };
 
+  // The viewer breaks the protocol: its control stream is over, the frames go on.
+  void refuse_control(StreamId stream);
+  // A stream of ours. Empty: the viewer's limit is reached.
+  std::optional<StreamId> open_stream();
+  void finish_all();
   // False: the viewer's limit on streams is reached, and the frame waits.
   bool try_send(const push::Outgoing& frame);
   bool send_part(const push::Outgoing& frame);
@@ -78,12 +84,15 @@ class WebTransportCarrier final : public http::WebTransportSession::Observer, pu
   push::Session* session_ = nullptr;
 
   std::optional<StreamId> frames_;      // ours, of all frames but PART
+  std::size_t open_streams_ = 0;        // ours, the transport is not done with them
+  bool ending_ = false;                 // nothing follows what was taken
   std::vector<PartStream> parts_;       // in the order of their beginning
   std::deque<push::Outgoing> waiting_;  // for the viewer to allow more streams
   std::size_t waiting_bytes_ = 0;
   std::size_t tell_below_ = 0;
 
   std::optional<StreamId> control_stream_;  // the viewer's
+  bool control_refused_ = false;
   std::string control_text_;
 };
 

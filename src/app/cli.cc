@@ -55,6 +55,8 @@ int run_cli(int argc, const char* const* argv, const std::function<int(const Con
             return 0;
           });
   app.footer(
+      "Signals to mirror serve: SIGTERM and SIGINT end it within 10 s, after the last segments;\n"
+      "SIGHUP loads the certificate and its key anew, for connections that begin afterwards.\n"
       "A variable of the environment overrides its key: MIRROR_SRT_PORT for srt.port.\n"
       "Exit codes: 0 done, 1 the server failed, 2 a wrong option or configuration.");
 

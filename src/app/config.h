@@ -42,7 +42,8 @@ struct Config {
     std::uint16_t port = 8443;
     std::string certificate;  // PEM files; both or none
     std::string key;
-    bool http3 = true;  // QUIC on the UDP port of the same number
+    bool http3 = true;        // QUIC on the UDP port of the same number
+    bool early_data = false;  // 0-RTT, over HTTP/3
   } https;
 
   struct Http {

@@ -160,11 +160,16 @@ std::vector<Key> make_keys() {
        "TCP; UDP too where https.http3 is on."},
       {"https.certificate", text<&C::https, &C::Https::certificate>(),
        "PEM file: the certificate, then its chain. Empty, with an empty key: Mirror makes a "
-       "self-signed one and keeps it in state_dir."},
+       "self-signed one and keeps it in state_dir. Read again on SIGHUP."},
       {"https.key", text<&C::https, &C::Https::key>(), "PEM file: the certificate's private key."},
       {"https.http3", BoolKey{member<&C::https, &C::Https::http3>},
        "HTTP/3 and WebTransport over QUIC. Browsers use it only with a certificate that they "
        "trust."},
+      {"https.early_data", BoolKey{member<&C::https, &C::Https::early_data>},
+       "HTTP/3 viewers who come back may ask within their first packet (0-RTT): a round trip less. "
+       "Only requests that change nothing are answered then, and no ticket is taken twice; but "
+       "what "
+       "they ask for is not protected against a later theft of the server's keys."},
 
       {"http.enabled", BoolKey{member<&C::http, &C::Http::enabled>},
        "Plain HTTP, for probes and local use."},

@@ -1,5 +1,6 @@
 #include "app/serve.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
@@ -25,10 +26,12 @@
 #include "base/metrics.h"
 #include "base/thread_name.h"
 #include "base/wake.h"
+#include "http/http3_frames.h"
 #include "http/server.h"
 #include "ingest/srt_listener.h"
 #include "net/event_loop.h"
 #include "net/tls.h"
+#include "quic/kept_secret.h"
 #include "quic/server.h"
 #include "stream/registry.h"
 
@@ -40,6 +43,7 @@ using namespace std::chrono_literals;
 // SIGTERM to exit takes at most 10 s: so long for the last segments, so long for the viewers.
 constexpr auto kStreamsEnd = 4s;
 constexpr auto kViewersEnd = 4s;
+constexpr auto kFarewell = 200ms;
 constexpr auto kSweepEvery = 1s;
 // What a viewer still fetches when everything has ended: the last parts of what was live.
 constexpr auto kAfterglow = 500ms;
@@ -49,29 +53,35 @@ constexpr auto kKeepAlive = 15s;
 // WebTransport needs datagrams to be negotiated (RFC 9297, 2.1.1); nothing of ours sends long ones.
 constexpr std::size_t kDatagramBytesMax = 1'500;
 
-// Signals that end us, blocked in every thread and taken by await_end() on the main one.
-sigset_t ending_signals() {
+// Signals that end us, and SIGHUP: blocked in every thread, taken by await_end() on the main one.
+sigset_t our_signals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
   return set;
 }
 
 void block_signals() {
-  const sigset_t set = ending_signals();
+  const sigset_t set = our_signals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);  // a peer that is gone is an error from write(2)
 }
 
-// Waits for a signal; calls `every_second` meanwhile.
-int await_end(const std::function<void()>& every_second) {
-  const sigset_t set = ending_signals();
+// Waits for a signal that ends us; meanwhile calls `every_second`, and `reload` on each SIGHUP.
+int await_end(const std::function<void()>& every_second, const std::function<void()>& reload) {
+  const sigset_t set = our_signals();
   const timespec period{std::chrono::duration_cast<std::chrono::seconds>(kSweepEvery).count(), 0};
   while (true) {
     const int number = sigtimedwait(&set, nullptr, &period);
-    if (number > 0) return number;
-    every_second();
+    if (number == SIGHUP) {
+      reload();
+    } else if (number > 0) {
+      return number;
+    } else {
+      every_second();
+    }
   }
 }
 
@@ -126,7 +136,8 @@ quic::Limits quic_limits(const Config& config) {
           .idle_timeout = config.network.idle_timeout + kSilenceBeyondIdle,
           .keep_alive = kKeepAlive,
           .bidirectional_streams_max = http.concurrent_streams_max,
-          .datagram_bytes_max = kDatagramBytesMax};
+          .datagram_bytes_max = kDatagramBytesMax,
+          .early_data = config.https.early_data};
 }
 
 Result<std::shared_ptr<net::TlsCredentials>> credentials_of(const Config& config, WallTime now) {
@@ -148,8 +159,14 @@ std::vector<http::Listen> listens_of(const Config& config,
 Result<std::unique_ptr<quic::Server>> create_quic(const Config& config,
                                                   std::span<net::EventLoop* const> loops,
                                                   std::shared_ptr<const net::TlsCredentials> tls,
-                                                  http::Server& server, Metrics& metrics) {
+                                                  http::Server& server, Metrics& metrics,
+                                                  const Log& log) {
   if (!config.https.http3) return nullptr;
+  const quic::KeptSecret kept = quic::load_or_make_secret(config.state_dir);
+  if (!kept.warning.empty()) {
+    log.warning("app", "QUIC connections of another run of this server end slowly",
+                {{"reason", kept.warning}});
+  }
   const auto applications = [&server, loops](net::EventLoop& loop) {
     const auto index = static_cast<std::size_t>(std::ranges::find(loops, &loop) - loops.begin());
     return [&server, index](quic::Transport& transport) { return server.accept(index, transport); };
@@ -157,9 +174,29 @@ Result<std::unique_ptr<quic::Server>> create_quic(const Config& config,
   return quic::Server::create(loops, {{config.https.address, config.https.port}}, std::move(tls),
                               {.alpn = {"h3"},
                                .limits = quic_limits(config),
-                               .secret = std::nullopt,
+                               .secret = kept.secret,
                                .offload = quic::Offload::kAuto},
                               applications, metrics);
+}
+
+// For the connections that begin from now on; those that are there keep what they have.
+void reload_certificate(const Config& config, WallTime now, http::Server& server,
+                        quic::Server* quic, const Log& log) {
+  const auto credentials = credentials_of(config, now);
+  if (!credentials) {
+    log.error("app", "the certificate cannot be loaded, the old one stays",
+              {{"reason", credentials.error().message}});
+    return;
+  }
+  bool everywhere = server.set_credentials(*credentials);
+  if (quic != nullptr) everywhere = quic->set_credentials(*credentials) && everywhere;
+  if (!everywhere) {
+    log.error("app", "a network loop is too busy for the new certificate, send SIGHUP again");
+    return;
+  }
+  log.info("app", "certificate loaded",
+           {{"expires", fmt::format("{:%Y-%m-%d}", std::chrono::floor<std::chrono::seconds>(
+                                                       (*credentials)->expires()))}});
 }
 
 // The loops' threads. Destruction stops and joins them.
@@ -201,6 +238,11 @@ void drain(http::Server& server, quic::Server* quic) {
   server.drain(end());
   if (quic != nullptr) quic->drain(end());
   for (auto& each : ends) each.wait_until(deadline);
+  if (quic == nullptr) return;
+  // Whoever is left is told: over UDP nobody notices by itself that there is no server any more.
+  ends.clear();
+  quic->close_all(http::h3::error::kNone, end());
+  ends.front().wait_for(kFarewell);
 }
 
 Status run(const Config& config, const Log& log) {
@@ -241,7 +283,7 @@ Status run(const Config& config, const Log& log) {
       [&](net::EventLoop& loop) { return api::make_handler(loop, api_settings, api_environment); },
       metrics, log);
   if (!server) return std::unexpected(std::move(server.error()));
-  auto quic = create_quic(config, loop_list, *credentials, **server, metrics);
+  auto quic = create_quic(config, loop_list, *credentials, **server, metrics, log);
   if (!quic) return std::unexpected(std::move(quic.error()));
   auto threads = std::make_unique<LoopThreads>(loops);
 
@@ -255,7 +297,9 @@ Status run(const Config& config, const Log& log) {
             {"http_port", config.http.enabled ? config.http.port : 0},
             {"loops", loop_count},
             {"state_dir", config.state_dir}});
-  const int number = await_end([&] { registry.sweep(); });
+  const int number =
+      await_end([&] { registry.sweep(); },
+                [&] { reload_certificate(config, clock.now().wall, **server, quic->get(), log); });
 
   // The way of the data, from its source: no more publishers, last segments, then the viewers.
   log.info("app", "stopping", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});

@@ -362,6 +362,24 @@ TEST_F(Http3Push, CanBeCancelled) {
   EXPECT_FALSE(pair.server_end.closed_with);
 }
 
+TEST_F(Http3Push, ThatNobodyTakesAreCancelled) {
+  pair.client->allow_pushes(8);
+  ask();
+  pair.run();
+  pair.server_end.window = 0;
+  ASSERT_TRUE(exchange->push(promise, answer));
+  std::size_t ended = 0;
+  for (int i = 0; i < 4; ++i) {
+    ended += pair.server->check_timeouts().write;
+    pair.server_end.time += std::chrono::seconds(11);
+  }
+  EXPECT_EQ(ended, 2u) << "the push, and the request with its promise";
+  const auto reset = std::ranges::count_if(pair.server_end.streams, [](const auto& entry) {
+    return entry.second.reset == h3::error::kRequestCancelled;
+  });
+  EXPECT_EQ(reset, 2);
+}
+
 TEST_F(Http3Push, AClientThatGoesTakesNoMore) {
   pair.client->allow_pushes(8);
   ask();

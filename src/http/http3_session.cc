@@ -540,6 +540,7 @@ Http3Session::TimedOut Http3Session::check_timeouts() {
       stream->answering_since_ = now;
     }
   }
+  ended.write += end_stalled_pushes(now);
   if (webtransport_ && now > SteadyTime{} + limits.header_timeout) {
     webtransport_->end_waiting(now - limits.header_timeout);
   }
@@ -1061,6 +1062,23 @@ void Http3Session::cancel_push(std::uint64_t id) {
   }
   const auto it = pushes_.find(id);
   if (it != pushes_.end()) transport_.reset(it->second.stream, error::kRequestCancelled);
+}
+
+// A push that its client does not take is kept for it alone, too.
+std::size_t Http3Session::end_stalled_pushes(SteadyTime now) {
+  std::size_t ended = 0;
+  for (auto& [id, push] : pushes_) {
+    const std::size_t queued = transport_.queued_bytes(push.stream);
+    if (queued == 0 || queued != push.queued) {
+      push.queued = queued;
+      push.since = now;
+    } else if (now - push.since > carrier_.limits().write_timeout) {
+      push.since = now;
+      ++ended;
+      transport_.reset(push.stream, error::kRequestCancelled);
+    }
+  }
+  return ended;
 }
 
 bool Http3Session::takes_pushes() const {

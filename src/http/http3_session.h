@@ -69,6 +69,9 @@ class Http3Session final : public quic::Application, private Http3WebTransport::
   class Stream;
   struct Push {
     StreamId stream = 0;
+    // For the write time-out, as of when somebody last looked.
+    std::size_t queued = 0;
+    SteadyTime since{};
   };
   // A unidirectional stream of the peer's.
   struct UniStream {
@@ -107,6 +110,7 @@ class Http3Session final : public quic::Application, private Http3WebTransport::
   void take_priority_update(std::uint64_t type, std::span<const std::uint8_t> payload);
   void take_max_push_id(std::uint64_t id);
   void cancel_push(std::uint64_t id);
+  std::size_t end_stalled_pushes(SteadyTime now);
   bool is_critical(StreamId id) const;
   bool growing_over_limit() const;
   bool takes_pushes() const;

@@ -41,7 +41,7 @@ class Http3WebTransport::Session final : public WebTransportSession {
   void send(StreamId stream, Bytes bytes) override {
     if (!owns(stream) || bytes.empty()) return;
     // The writer keeps to Exchange::kQueuedBytesHigh; one that does not loses the stream.
-    if (owner_.transport_.queued_bytes() > owner_.limits_.queued_bytes_per_connection_max) {
+    if (owner_.over_limit()) {
       owner_.host_.dropped_stream();
       return owner_.transport_.reset(stream, h3::error::kInternal);
     }
@@ -402,12 +402,22 @@ std::optional<Http3WebTransport::StreamId> Http3WebTransport::open(StreamId conn
   return id;
 }
 
+// Bodies that are whole are shared and counted nowhere; what sessions queue is held to the limit.
+bool Http3WebTransport::over_limit() const {
+  const std::size_t limit = limits_.queued_bytes_per_connection_max;
+  if (transport_.queued_bytes() <= limit) return false;
+  std::size_t sum = 0;
+  for (const auto& [id, stream] : streams_) sum += transport_.queued_bytes(id);
+  return sum > limit;
+}
+
 void Http3WebTransport::end_waiting(SteadyTime late) {
   for (auto& [id, stream] : streams_) {
     const bool waits =
         stream.state == Stream::State::kHeld || stream.state == Stream::State::kSessionId;
     if (waits && stream.since < late) {
       reject(id, stream, h3::error::kWebTransportBufferedStreamRejected);
+      if (stream.closed) host_.schedule();  // pump() takes it away: the transport has forgotten it
     }
   }
 }

@@ -46,6 +46,17 @@ std::unique_ptr<quic::Application> Server::accept(std::size_t loop, quic::Transp
   return impl_->shards[loop]->accept(transport);
 }
 
+bool Server::set_credentials(const std::shared_ptr<const net::TlsCredentials>& credentials) {
+  bool all = true;
+  for (std::size_t i = 0; i < impl_->shards.size(); ++i) {
+    Shard& shard = *impl_->shards[i];
+    const bool posted =
+        impl_->loops[i]->post([&shard, credentials] { shard.set_credentials(credentials); });
+    all = all && posted;
+  }
+  return all;
+}
+
 void Server::drain(std::function<void()> done) {
   struct Countdown {
     std::atomic<std::size_t> left;

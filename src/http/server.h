@@ -28,7 +28,7 @@ namespace mirror::http {
 struct Listen {
   std::string address;  // "0.0.0.0", "::", "127.0.0.1"; "*" is both families
   std::uint16_t port = 0;
-  std::shared_ptr<net::TlsCredentials> tls;  // none: plain HTTP
+  std::shared_ptr<const net::TlsCredentials> tls;  // none: plain HTTP
 };
 
 class Server {
@@ -50,6 +50,9 @@ class Server {
   // connection (Shard::accept). Endpoints are destroyed before the Server.
   std::unique_ptr<quic::Application> accept(std::size_t loop, quic::Transport& transport);
 
+  // Any thread: the certificate of the TLS handshakes that begin from now on, on every listener
+  // that has one. False: a loop has too many tasks waiting and keeps the old one.
+  bool set_credentials(const std::shared_ptr<const net::TlsCredentials>& credentials);
   // Any thread: stop accepting; HTTP/1.1 connections close after their answer, HTTP/2 and 3
   // get GOAWAY.
   // `done` runs on some loop once every connection is gone. Requests in progress are not hurried:

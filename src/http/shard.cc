@@ -198,6 +198,12 @@ std::unique_ptr<quic::Application> Shard::accept(quic::Transport& transport) {
   return connection;
 }
 
+void Shard::set_credentials(const std::shared_ptr<const net::TlsCredentials>& credentials) {
+  for (auto& door : doors_) {
+    if (door->listener.tls) door->listener.tls = credentials;
+  }
+}
+
 // Without descriptors the listening sockets stay readable: look again at the next sweep.
 void Shard::pause_accepting(int error) {
   if (!std::exchange(pause_logged_, true)) {

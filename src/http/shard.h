@@ -50,7 +50,7 @@ class Shard {
  public:
   struct Listener {
     net::UniqueFd fd;
-    std::shared_ptr<net::TlsCredentials> tls;
+    std::shared_ptr<const net::TlsCredentials> tls;
   };
 
   Shard(net::EventLoop& loop, const Limits& limits, std::unique_ptr<Handler> handler,
@@ -63,6 +63,8 @@ class Shard {
   // An HTTP/3 connection over `transport`, for the endpoint that made it to own. Null: there are as
   // many connections as may be, or the shard drains; counted as refused.
   std::unique_ptr<quic::Application> accept(quic::Transport& transport);
+  // For the handshakes that begin from now on, where there is TLS.
+  void set_credentials(const std::shared_ptr<const net::TlsCredentials>& credentials);
   void drain(std::function<void()> done);
 
   // For connections.

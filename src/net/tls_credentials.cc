@@ -1,23 +1,19 @@
-#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <climits>
-#include <cstring>
 #include <ctime>
 #include <utility>
 
 #include <arpa/inet.h>
 
+#include "net/file.h"
 #include "net/tls.h"
 #include "net/tls_credentials_impl.h"
-#include "net/unique_fd.h"
 
 namespace mirror::net {
 
@@ -60,48 +56,6 @@ std::time_t seconds_of(WallTime time) {
 
 std::string day_of(WallTime time) {
   return fmt::format("{:%Y-%m-%d}", fmt::gmtime(seconds_of(time)));
-}
-
-Result<std::string> read_file(const std::filesystem::path& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return fail("{}: {}", path.string(), std::strerror(errno));
-  std::string text;
-  std::array<char, 4096> block;
-  for (;;) {
-    const ssize_t n = ::read(fd.get(), block.data(), block.size());
-    if (n < 0) return fail("{}: {}", path.string(), std::strerror(errno));
-    if (n == 0) return text;
-    text.append(block.data(), static_cast<std::size_t>(n));
-    if (text.size() > kPemBytesMax) return fail("{}: too large for a PEM file", path.string());
-  }
-}
-
-Status write_all(int fd, const std::string& text) {
-  std::size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return fail("{}", std::strerror(errno));
-    done += static_cast<std::size_t>(n);
-  }
-  if (::fsync(fd) != 0) return fail("{}", std::strerror(errno));
-  return {};
-}
-
-// Temporary file, fsync, rename: a crash or a full disk leaves the old file or none.
-Status write_file(const std::filesystem::path& path, const std::string& text, mode_t mode) {
-  std::string temporary = path.string() + ".XXXXXX";
-  const UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));  // mode 0600
-  if (!fd) return fail("cannot write {}: {}", path.string(), std::strerror(errno));
-  Status status = write_all(fd.get(), text);
-  if (status && (::fchmod(fd.get(), mode) != 0 || ::rename(temporary.c_str(), path.c_str()) != 0)) {
-    status = fail("{}", std::strerror(errno));
-  }
-  if (!status) {
-    ::unlink(temporary.c_str());
-    return fail("cannot write {}: {}", path.string(), status.error().message);
-  }
-  return {};
 }
 
 Status add_name(gnutls_x509_crt_t crt, const std::string& name) {
@@ -223,9 +177,9 @@ Status TlsCredentials::equip(gnutls_session_int* session) const {
 
 Result<std::shared_ptr<TlsCredentials>> TlsCredentials::load(
     const std::filesystem::path& certificate, const std::filesystem::path& key, WallTime now) {
-  auto crt_pem = read_file(certificate);
+  auto crt_pem = read_file(certificate, kPemBytesMax);
   if (!crt_pem) return std::unexpected(std::move(crt_pem.error()).within("certificate"));
-  auto key_pem = read_file(key);
+  auto key_pem = read_file(key, kPemBytesMax);
   if (!key_pem) return std::unexpected(std::move(key_pem.error()).within("private key"));
 
   const Crt crt;
@@ -260,7 +214,7 @@ Result<std::shared_ptr<TlsCredentials>> TlsCredentials::load_or_generate(
   const auto crt_path = state_dir / "tls-cert.pem";
   const auto key_path = state_dir / "tls-key.pem";
   if (auto kept = load(crt_path, key_path, now); kept && (*kept)->expires() > now + kRenewBefore) {
-    const auto pem = read_file(crt_path);
+    const auto pem = read_file(crt_path, kPemBytesMax);
     if (pem && covers(*pem, names)) return kept;
   }
   std::error_code error;

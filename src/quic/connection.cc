@@ -156,7 +156,10 @@ struct Connection::Callbacks {
     if (c.side_ == Side::kServer) {
       c.alpn_ = alpn_of(c.tls_.get());
       c.application_ = c.owner_.application(c);
-      if (!c.application_) return NGTCP2_ERR_CALLBACK_FAILURE;
+      if (!c.application_) {
+        c.refuse();
+        return 0;
+      }
       c.application_->on_open();  // before early data, which may come in this same datagram
     } else {
       c.event(Event::What::kOpen);
@@ -531,6 +534,13 @@ void Connection::begin_close(const ngtcp2_ccerr& error, End why, std::string_vie
   close_error_ = error;
   close_reason_ = reason.substr(0, kReasonBytesMax);
   mark_due();
+}
+
+// Nobody wants it: there are as many connections as may be, or the server ends.
+void Connection::refuse() {
+  ngtcp2_ccerr close{};
+  ngtcp2_ccerr_set_transport_error(&close, NGTCP2_CONNECTION_REFUSED, nullptr, 0);
+  begin_close(close, End::kRefused, "refused");
 }
 
 void Connection::end_silently(End why, std::string_view reason) {

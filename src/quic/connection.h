@@ -183,6 +183,7 @@ class Connection final : public Transport {
   void unpark();
   void write_close(SendBuffer& out);
   void fail(int error);
+  void refuse();
   void begin_close(const ngtcp2_ccerr& error, End why, std::string_view reason);
   void event(Event::What what, StreamId stream = 0) { events_.push_back({what, stream}); }
   void mark_due();

@@ -206,6 +206,7 @@ class DatagramExercise final : private EndpointCore::Host {
 
   SteadyTime turn_time() const override { return now_; }
   void something_due() override {}
+  bool has_worker(std::uint8_t worker) const override { return worker % 2 == 0; }
   bool stray(std::uint8_t, std::span<const std::uint8_t>, const Path&, std::uint8_t) override {
     return false;
   }

@@ -87,7 +87,6 @@ void Endpoint::inject(std::span<const std::uint8_t> datagram, const Path& path) 
 // other loop's queue and ours, end in a loss that QUIC mends.
 bool Endpoint::stray(std::uint8_t worker, std::span<const std::uint8_t> datagram, const Path& path,
                      std::uint8_t ecn) {
-  if (worker >= workers_.size() || workers_[worker] == this) return false;
   Endpoint& owner = *workers_[worker];
   if (owner.strays_waiting_.fetch_add(1) >= kStraysWaitingMax) {
     owner.strays_waiting_.fetch_sub(1);

@@ -59,6 +59,9 @@ class Endpoint final : private EndpointCore::Host {
 
   SteadyTime turn_time() const override { return loop_.now(); }
   void something_due() override { schedule(); }
+  bool has_worker(std::uint8_t worker) const override {
+    return worker < workers_.size() && workers_[worker] != this;
+  }
   bool stray(std::uint8_t worker, std::span<const std::uint8_t> datagram, const Path& path,
              std::uint8_t ecn) override;
 

@@ -156,7 +156,7 @@ void EndpointCore::nobodys(const ngtcp2_version_cid& names, std::span<const std:
   const std::span id(names.dcid, names.dcidlen);
   if (ids_.ours(id)) {
     const std::uint8_t worker = ConnectionIds::worker_of(id);
-    if (worker != worker_ && origin == Origin::kSocket) {
+    if (worker != worker_ && origin == Origin::kSocket && host_.has_worker(worker)) {
       const bool handed = host_.stray(worker, datagram, path, ecn);
       (handed ? metrics_.strays_handed_on : metrics_.strays_dropped).Increment();
       return;

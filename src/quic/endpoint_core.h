@@ -41,6 +41,8 @@ class EndpointCore final : private Connection::Owner {
     virtual ~Host() = default;
     virtual SteadyTime turn_time() const = 0;
     virtual void something_due() = 0;  // there is something to write, and there was not before
+    // Whether there is a worker of this index. The process before this one may have had more.
+    virtual bool has_worker(std::uint8_t worker) const = 0;
     // A datagram of the worker that owns its connection. False: it could not be handed on.
     virtual bool stray(std::uint8_t worker, std::span<const std::uint8_t> datagram,
                        const Path& path, std::uint8_t ecn) = 0;

@@ -70,6 +70,16 @@ class Loopback {
     return result.get_future().get();
   }
 
+  // Returns when every server loop has done what was posted to it before. Within one turn a loop
+  // looks at its sockets before it runs what was posted.
+  void settle() {
+    for (auto& loop : server_loops_) {
+      std::promise<void> done;
+      loop->post([&done] { done.set_value(); });
+      done.get_future().get();
+    }
+  }
+
   // A connection that fetches `size` bytes and says whether they were right.
   std::future<bool> fetch(std::uint64_t size) {
     struct Fetch final : BlobClient {
@@ -189,9 +199,21 @@ TEST(Endpoint, DrainTellsApplicationsAndEndsWhenTheyAreGone) {
   std::promise<void> drained;
   loopback.server->drain([&] { drained.set_value(); });
   auto gone = drained.get_future();
+  loopback.settle();
   EXPECT_FALSE(loopback.fetch(1'000).get()) << "refused";
   loopback.on_client([&] { loopback.client->close_all(0, "bye"); });
   gone.get();
+}
+
+TEST(Endpoint, CloseAllTellsThePeersThatAreLeft) {
+  Loopback loopback(2);
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(loopback.fetch(1'000).get());
+  std::promise<void> closed;
+  loopback.server->close_all(0x100, [&] { closed.set_value(); });
+  closed.get_future().get();
+  while (loopback.on_client([&] { return loopback.client->connections(); }) > 0) {
+    std::this_thread::yield();
+  }
 }
 
 TEST(UdpSocket, APortInUseIsNamed) {

@@ -169,6 +169,41 @@ TEST(Hardening, AStrayIsHandedToItsWorkerOnce) {
   EXPECT_EQ(other.strays.size(), 1u);
 }
 
+// A restart with fewer loops: nobody has the connection, so whoever is asked says that it is gone.
+TEST(Hardening, AStrayOfAWorkerThatIsNoMoreIsReset) {
+  SimulatedLink link(1);
+  BlobClient& client = link.connect();
+  ASSERT_TRUE(link.run_until([&] { return client.opened && link.blob_server; }));
+  link.run_for(milliseconds(500));
+  SimulatedLink::Node other(link, {}, Secret{1}, 5, 9, "other");
+  link.serve_on(other, nullptr);
+  other.workers = 0;
+  std::vector<std::uint8_t> sent;
+  link.tap = [&](bool, std::span<const std::uint8_t> packet) {
+    sent.assign(packet.begin(), packet.end());
+    return false;
+  };
+  client.ask(10);
+  link.run_for(milliseconds(50));
+  ASSERT_FALSE(sent.empty());
+  other.core.receive(sent, {link.server_address, link.nat_address}, 0);
+  EXPECT_TRUE(other.strays.empty());
+  EXPECT_EQ(written(other).size(), 1u);
+  EXPECT_EQ(other.metrics.resets.Value(), 1);
+}
+
+// As many connections as may be, those of HTTP/1.1 and 2 among them: only the application knows.
+TEST(Hardening, AConnectionThatNobodyWantsIsRefused) {
+  SimulatedLink link(1);
+  link.server.core.serve({ServerTls::create({"blob"}, nullptr).value(), test_credentials(),
+                          [](Transport&) { return nullptr; }});
+  link.connect();
+  ASSERT_TRUE(link.run_until([&] { return !link.ended.empty(); }, seconds(5)));
+  EXPECT_NE(link.ended.find("0x2"), std::string::npos) << link.ended;  // CONNECTION_REFUSED
+  EXPECT_EQ(link.server.metrics.ended(End::kRefused).Value(), 1);
+  EXPECT_EQ(link.server.metrics.ended(End::kInternal).Value(), 0);
+}
+
 // CVE-2023-44487, in HTTP/3's clothes.
 TEST(Hardening, RapidResetEndsTheConnection) {
   SimulatedLink link(1);

@@ -46,14 +46,18 @@ Server::~Server() = default;
 
 std::uint16_t Server::port(std::size_t listen_index) const { return ports_[listen_index]; }
 
-void Server::set_credentials(const std::shared_ptr<const net::TlsCredentials>& credentials) {
+bool Server::set_credentials(const std::shared_ptr<const net::TlsCredentials>& credentials) {
+  bool all = true;
   for (auto& endpoint : endpoints_) {
-    endpoint->loop().post(
+    const bool posted = endpoint->loop().post(
         [&target = *endpoint, credentials] { target.set_credentials(credentials); });
+    all = all && posted;
   }
+  return all;
 }
 
-void Server::drain(std::function<void()> done) {
+void Server::on_each(const std::function<void(Endpoint&, std::function<void()>)>& what,
+                     std::function<void()> done) {
   struct Countdown {
     std::atomic<std::size_t> left;
     std::function<void()> done;
@@ -66,9 +70,23 @@ void Server::drain(std::function<void()> done) {
   };
   for (auto& endpoint : endpoints_) {
     const bool posted =
-        endpoint->loop().post([&target = *endpoint, one_done] { target.drain(one_done); });
+        endpoint->loop().post([&target = *endpoint, what, one_done] { what(target, one_done); });
     if (!posted) one_done();
   }
+}
+
+void Server::drain(std::function<void()> done) {
+  on_each([](Endpoint& endpoint, std::function<void()> one) { endpoint.drain(std::move(one)); },
+          std::move(done));
+}
+
+void Server::close_all(std::uint64_t error, std::function<void()> done) {
+  on_each(
+      [error](Endpoint& endpoint, const std::function<void()>& one) {
+        endpoint.close_all(error, "the server stops");
+        one();
+      },
+      std::move(done));
 }
 
 }  // namespace mirror::quic

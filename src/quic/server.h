@@ -45,14 +45,22 @@ class Server {
   std::uint16_t port(std::size_t listen_index) const;
   Endpoint& endpoint(std::size_t loop_index) { return *endpoints_[loop_index]; }
 
-  // Any thread: the certificate of the handshakes from now on.
-  void set_credentials(const std::shared_ptr<const net::TlsCredentials>& credentials);
+  // Any thread: the certificate of the handshakes that begin from now on. False: a loop has too
+  // many tasks waiting and keeps the old one.
+  bool set_credentials(const std::shared_ptr<const net::TlsCredentials>& credentials);
   // Any thread: no new connections, Application::on_drain() to those that are there. `done` runs on
   // some loop once all are gone; nobody is hurried.
   void drain(std::function<void()> done);
+  // Any thread: CONNECTION_CLOSE to every peer that is left, with the application's `error`. `done`
+  // runs on some loop, in the turn in which the last of them are written.
+  void close_all(std::uint64_t error, std::function<void()> done);
 
  private:
   Server() = default;
+  // Any thread: runs `what` on each endpoint's loop with a callback that it is to call once; the
+  // last of those calls `done`.
+  void on_each(const std::function<void(Endpoint&, std::function<void()>)>& what,
+               std::function<void()> done);
   std::vector<std::unique_ptr<Endpoint>> endpoints_;  // by worker
   std::vector<std::uint16_t> ports_;                  // by listen
 };

@@ -225,6 +225,7 @@ class SimulatedLink {
 
     SteadyTime turn_time() const override { return link.now; }
     void something_due() override {}
+    bool has_worker(std::uint8_t worker) const override { return worker < workers; }
     bool stray(std::uint8_t worker, std::span<const std::uint8_t>, const Path&,
                std::uint8_t) override {
       strays.push_back(worker);
@@ -237,6 +238,7 @@ class SimulatedLink {
     EndpointCore core;
     SendBuffer out;
     std::vector<std::uint8_t> strays;
+    std::size_t workers = 256;
   };
 
   explicit SimulatedLink(std::uint64_t seed, const LinkConditions& conditions = {},

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { eventually, publishWithSource, run, Server, stepsOf, Viewer } from '../line/lib.mjs';
+import { eventually, makeCertificate, publishWithSource, run, Server, stepsOf, temporaryFolder, Viewer } from '../line/lib.mjs';
 
 const skip = process.env.MIRROR_LONG === '1' ? false : 'long: set MIRROR_LONG=1';
 const kChroot = fileURLToPath(new URL('chroot', import.meta.url));
@@ -87,4 +87,26 @@ test('strangers over HTTP/3', { skip, timeout: 900_000 }, async (t) => {
     assert.ok(parts.length > 60, `${parts.length} parts in 4 s`);
     for (const { types, rest, ended } of parts.slice(0, -2)) assert.deepEqual([types, rest, ended], [[4], 0, true]);
   });
+});
+
+test('a certificate loaded anew, over HTTP/3', { skip, timeout: 120_000 }, async (t) => {
+  const root = (await run(kChroot, [])).stdout.trim().split('\n').pop();
+  const folder = temporaryFolder(t);
+  const [cert, key] = await makeCertificate(folder, 'first');
+  const server = await Server.start(t, { MIRROR_HTTPS_CERTIFICATE: cert, MIRROR_HTTPS_KEY: key });
+  const [nextCert, nextKey] = await makeCertificate(folder, 'next');
+  fs.copyFileSync(cert, path.join(root, 'mirror/first.pem'));
+  fs.copyFileSync(nextCert, path.join(root, 'mirror/next.pem'));
+  // curl's exit status: 0, or 60 for a certificate that it does not trust.
+  const trusts = async (name) => {
+    const { code } = await run(kChroot, ['curl', '--http3-only', '-s', '-o', '/dev/null', '--cacert', `/mirror/${name}.pem`,
+      `https://127.0.0.1:${server.httpsPort}/healthz`], { codes: [0, 60] });
+    return code === 0;
+  };
+  assert.deepEqual([await trusts('first'), await trusts('next')], [true, false]);
+  fs.copyFileSync(nextKey, key);
+  fs.copyFileSync(nextCert, cert);
+  server.child.kill('SIGHUP');
+  await server.logged('the new certificate', (line) => line.message === 'certificate loaded');
+  assert.deepEqual([await trusts('first'), await trusts('next')], [false, true]);
 });

@@ -109,8 +109,8 @@ test('the generated certificate is kept, private, for the next start', async (t)
   const first = await Server.start(t);
   const folder = first.stateDir;
   const files = fs.readdirSync(folder);
-  const keys = files.filter((name) => /key/.test(name));
-  assert.ok(keys.length > 0, files.join());
+  const keys = files.filter((name) => /key|secret/.test(name));
+  assert.equal(keys.length, 2, files.join());  // of the certificate, of QUIC's tokens and resets
   for (const name of keys) {
     assert.equal(fs.statSync(path.join(folder, name)).mode & 0o077, 0, `${name} is private`);
   }

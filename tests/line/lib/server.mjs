@@ -8,7 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { Child, eventually } from './process.mjs';
+import { Child, eventually, run } from './process.mjs';
 import { whenOver } from './cleanup.mjs';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -74,6 +74,14 @@ export function temporaryFolder(t) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'mirror-line-'));
   whenOver(t, () => fs.rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+// A self-signed certificate for 127.0.0.1 in `folder`: the paths of [certificate, key].
+export async function makeCertificate(folder, name) {
+  const [cert, key] = ['cert', 'key'].map((kind) => path.join(folder, `${name}-${kind}.pem`));
+  await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key,
+    '-out', cert, '-days', '13', '-subj', `/CN=${name}`, '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']);
+  return [cert, key];
 }
 
 // One plain HTTP request, whole answer: {status, headers, body}.
