@@ -116,8 +116,9 @@ class Http3Link::Connection final : public quic::Application, private http::Http
     if (link_ != nullptr) link_->user_.on_room();
   }
   void on_datagram(std::span<const std::uint8_t> bytes) override { client_->on_datagram(bytes); }
+  // Of both: the transport tells, and then the client, whom that makes call this again.
   void on_closed(std::string_view reason) override {
-    transport_ = nullptr;
+    if (std::exchange(transport_, nullptr) == nullptr) return;
     client_->on_closed(reason);
     Http3Link* link = std::exchange(link_, nullptr);
     if (link == nullptr) return;
