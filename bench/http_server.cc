@@ -1,9 +1,10 @@
 // mirror-bench-http: the real http::Server on one loop with one prepared answer, for measuring what
-// a request costs without a stream that changes meanwhile (bench/pair-http.mjs runs it).
+// a request costs without a stream that changes meanwhile (bench/pair-http.mjs and pair-h3.mjs run
+// it).
 //
 //   mirror-bench-http BODY_FILE CERTIFICATE KEY
 //
-// Prints the TLS port, then serves until standard input ends:
+// Prints the port, the same for TLS over TCP and for HTTP/3, then serves until standard input ends:
 //   /body     the file, at once
 //   /held     the file, when kHeld requests wait for it: all in one wake of the loop. For each such
 //             release it prints "release WALL CPU", microseconds: from the publisher's time stamp
@@ -30,6 +31,7 @@
 #include "http/server.h"
 #include "net/event_loop.h"
 #include "net/tls.h"
+#include "quic/server.h"
 
 namespace mirror {
 namespace {
@@ -145,6 +147,15 @@ int run(const char* body, const char* certificate, const char* key) {
       metrics, log);
   if (!server) {
     fmt::print(stderr, "{}\n", server.error().message);
+    return 1;
+  }
+  const quic::Server::ApplicationFactory make_application = [&](net::EventLoop&) {
+    return [&](quic::Transport& transport) { return (*server)->accept(0, transport); };
+  };
+  auto quic = quic::Server::create(loops, {{"127.0.0.1", (*server)->port(0)}}, *tls,
+                                   {.alpn = {"h3"}}, make_application, metrics);
+  if (!quic) {
+    fmt::print(stderr, "{}\n", quic.error().message);
     return 1;
   }
   fmt::print("port {}\n", (*server)->port(0));

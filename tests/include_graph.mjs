@@ -31,7 +31,7 @@ ARROWS.app = Object.keys(ARROWS); // the wiring sees everything
 const TOOLS = {
   'mirror-source': ['base'],
   'mirror-lint': ['codec', 'base'],
-  'mirror-load': ['net', 'base'],
+  'mirror-load': ['http', 'quic', 'push', 'net', 'base'], // the client's side, and the reader of frames
 };
 
 const root = resolve(process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), '..'));

@@ -41,6 +41,9 @@ test('viewers of Mirror', { timeout: 300_000 }, async (t) => {
     ['HTTP/2 over TLS', secure, ['--insecure', '--http', '2']],
     ['HTTP/2, shared connections, two threads', secure,
       ['--insecure', '--http', '2', '--viewers-per-connection', '5', '--threads', '2']],
+    ['HTTP/3', secure, ['--insecure', '--http', '3']],
+    ['HTTP/3, shared connections, two threads', secure,
+      ['--insecure', '--http', '3', '--viewers-per-connection', '5', '--threads', '2']],
     ['two connections each, audio, delta updates', plain,
       ['--connections-per-viewer', '2', '--rendition', 'audio', '--delta']],
   ]) {
@@ -65,8 +68,41 @@ test('viewers of Mirror', { timeout: 300_000 }, async (t) => {
     });
   }
 
+  const pushed = secure.replace(/live.*/, 'push');
+  for (const [name, args] of [
+    ['HTTP/1.1', ['--http', '1.1']],
+    ['HTTP/2', ['--http', '2']],
+    ['HTTP/2 in chunks, shared connections', ['--http', '2', '--viewers-per-connection', '5', '--chunks']],
+    ['HTTP/3', ['--http', '3']],
+    ['WebTransport', ['--webtransport']],
+    ['WebTransport in chunks, walls that come and go', ['--webtransport', '--chunks', '--leave-after', '2']],
+  ]) {
+    await step(`push walls over ${name}: clean`, async (each) => {
+      const { code, summary, table } = await load(each, pushed, [
+        '--insecure', '--push', '--subscribe', 'cam/v360', '--subscribe', 'cam/audio',
+        '--viewers', '10', '--seconds', '4', ...args,
+      ]);
+      assert.deepEqual(summary.faults, {}, summary.examples.join('\n'));
+      assert.equal(code, 0);
+      assert.equal(summary.tiles, 2);
+      assert.equal(summary.dropped_parts, 0);
+      if (!args.includes('--leave-after')) assert.equal(summary.viewers_playing, 10);
+      // Two tiles of ten parts a second, ten walls, four seconds.
+      assert.ok(summary.parts > 400, `${summary.parts} parts`);
+      assert.ok(summary.part_behind_published_ms.count > 400);
+      assert.ok(summary.part_behind_published_ms.min >= 0);
+      assert.match(table, /part late, behind its publication/);
+    });
+  }
+
+  await step('what cannot be pushed is a fault', async () => {
+    assert.match(await refusal([
+      '--insecure', '--push', '--subscribe', 'cam/..', '--http', '3', pushed]), /400/);
+  });
+
   await step('a certificate that nobody vouches for is refused', async () => {
     assert.match(await refusal([secure]), /certificate.*--insecure/);
+    assert.match(await refusal(['--http', '3', secure]), /connect|tls/);
   });
 
   await step('a stream that is not there is no load', async () => {
@@ -195,7 +231,8 @@ test('what it will not do', { timeout: 60_000 * patience }, async () => {
   assert.match(await refusal([]), /URL/);
   for (const args of [
     ['--viewers', '0'], ['--viewers', '20001'], ['--seconds', '0'], ['--threads', '65'],
-    ['--http', '3'], ['--viewers-per-connection', '2'], ['--ndjson', '/nonexistent/file'],
+    ['--http', '4'], ['--http', '3'], ['--viewers-per-connection', '2'], ['--push'],
+    ['--webtransport'], ['--push', '--subscribe', 'a/v', '--tiles', '2'], ['--ndjson', '/nonexistent/file'],
   ]) {
     assert.notEqual(await refusal([...args, url]), '');
   }

@@ -6,6 +6,8 @@
 
 #include "http1_transport.h"
 #include "http2_transport.h"
+#include "http3_transport.h"
+#include "push_wall.h"
 
 namespace mirror::load {
 
@@ -14,6 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kTick = 20ms;
+constexpr std::uint64_t kLeaving = 0x100;  // H3_NO_ERROR (RFC 9114, 8.1)
 
 std::chrono::microseconds cpu_of_this_thread() {
   timespec time{};
@@ -29,19 +32,26 @@ Result<std::unique_ptr<Crew>> Crew::create(const Options& options, std::size_t v
                                            const Assignment& assignment, StatsQueue& reports) {
   auto loop = net::EventLoop::create("load");
   if (!loop) return std::unexpected(std::move(loop.error()));
-  return std::unique_ptr<Crew>(
-      new Crew(options, viewers, std::move(*loop), destination, assignment, reports));
+  std::unique_ptr<Crew> crew(new Crew(std::move(*loop), destination, reports));
+  if (auto status = crew->open_door(options, viewers); !status) {
+    return std::unexpected(std::move(status.error()));
+  }
+  if (options.push) {
+    crew->build_walls(options, viewers, assignment);
+  } else {
+    crew->build_viewers(options, viewers, assignment);
+  }
+  return crew;
 }
 
-Crew::Crew(const Options& options, std::size_t viewers, std::unique_ptr<net::EventLoop> loop,
-           const Destination& destination, const Assignment& assignment, StatsQueue& reports)
+Crew::Crew(std::unique_ptr<net::EventLoop> loop, const Destination& destination,
+           StatsQueue& reports)
     : loop_(std::move(loop)),
       reports_(reports),
       workplace_(*loop_, destination),
       stats_(std::make_unique<Stats>()),
       timer_(*loop_, [this] { tick(); }) {
   workplace_.stats = stats_.get();
-  build(options, viewers, assignment);
 }
 
 Crew::~Crew() {
@@ -49,12 +59,41 @@ Crew::~Crew() {
   if (thread_.joinable()) thread_.join();
 }
 
+Status Crew::open_door(const Options& options, std::size_t viewers) {
+  if (!options.speaks_quic()) return {};
+  auto door =
+      QuicDoor::create(*loop_, workplace_.destination, viewers * options.connections_per_viewer);
+  if (!door) return std::unexpected(std::move(door.error()));
+  door_ = std::move(*door);
+  workplace_.door = door_.get();
+  return {};
+}
+
 std::unique_ptr<Transport> Crew::make_transport(HttpVersion http) {
+  if (http == HttpVersion::kHttp3) return std::make_unique<Http3Transport>(workplace_);
   if (http == HttpVersion::kHttp2) return std::make_unique<Http2Transport>(workplace_);
   return std::make_unique<Http1Transport>(workplace_);
 }
 
-void Crew::build(const Options& options, std::size_t viewers, const Assignment& assignment) {
+void Crew::build_walls(const Options& options, std::size_t walls, const Assignment& assignment) {
+  for (std::size_t i = 0; i < walls; ++i) {
+    if (!options.webtransport && i % options.viewers_per_connection == 0) {
+      transports_.push_back(make_transport(options.http));
+    }
+    const auto make_carrier = [&](PushSink& sink) -> std::unique_ptr<PushCarrier> {
+      if (options.webtransport) return std::make_unique<WebTransportPush>(workplace_, sink);
+      return std::make_unique<StreamedPush>(*transports_.back(), sink);
+    };
+    viewers_.push_back(
+        std::make_unique<PushWall>(assignment.ledger,
+                                   target_of_wall(assignment.url.target, options.subscriptions,
+                                                  options.tiles, i, options.chunks),
+                                   options.leave_after, make_carrier));
+  }
+}
+
+void Crew::build_viewers(const Options& options, std::size_t viewers,
+                         const Assignment& assignment) {
   for (std::size_t i = 0; i < viewers; ++i) {
     if (i % options.viewers_per_connection == 0) {
       for (std::size_t n = 0; n < options.connections_per_viewer; ++n) {
@@ -62,8 +101,8 @@ void Crew::build(const Options& options, std::size_t viewers, const Assignment& 
       }
     }
     const std::size_t last = transports_.size() - 1;
-    viewers_.emplace_back(assignment, *transports_[last + 1 - options.connections_per_viewer],
-                          *transports_[last]);
+    viewers_.push_back(std::make_unique<Viewer>(
+        assignment, *transports_[last + 1 - options.connections_per_viewer], *transports_[last]));
   }
 }
 
@@ -77,7 +116,7 @@ void Crew::start_thread() {
 
 void Crew::begin_first() {
   loop_->post([this] {
-    if (begun_ < viewers_.size()) viewers_[begun_++].start(*stats_);
+    if (begun_ < viewers_.size()) viewers_[begun_++]->start(*stats_);
   });
 }
 
@@ -92,12 +131,20 @@ void Crew::collect(Collect which) {
   loop_->post([this, which] { report(which); });
 }
 
-void Crew::stop() { loop_->stop(); }
+void Crew::stop() {
+  // The server is told, or it would send to nobody until its idle time-out. The endpoint writes in
+  // a deferred task; the loop ends behind it.
+  const bool posted = thread_.joinable() && door_ != nullptr && loop_->post([this] {
+    door_->endpoint().close_all(kLeaving, "the viewers leave");
+    loop_->defer([this] { loop_->defer([this] { loop_->stop(); }); });
+  });
+  if (!posted) loop_->stop();
+}
 
 void Crew::tick() {
   timer_.arm_in(kTick);
   start_due();
-  for (std::size_t i = 0; i < begun_; ++i) viewers_[i].tick(loop_->now(), *stats_);
+  for (std::size_t i = 0; i < begun_; ++i) viewers_[i]->tick(loop_->now(), *stats_);
 }
 
 void Crew::start_due() {
@@ -107,15 +154,15 @@ void Crew::start_due() {
                                           std::chrono::duration<double>(ramp_);
   const auto due =
       static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(viewers_.size()));
-  while (begun_ < due) viewers_[begun_++].start(*stats_);
+  while (begun_ < due) viewers_[begun_++]->start(*stats_);
 }
 
 void Crew::report(Collect which) {
   const auto now = std::chrono::steady_clock::now();
   for (std::size_t i = 0; i < begun_; ++i) {
-    if (which == Collect::kLast) viewers_[i].finish(now);
-    stats_->playing += viewers_[i].state() == Viewer::State::kFollowing ? 1 : 0;
-    stats_->ended += viewers_[i].state() == Viewer::State::kEnded ? 1 : 0;
+    if (which == Collect::kLast) viewers_[i]->finish(now);
+    stats_->playing += viewers_[i]->state() == Participant::State::kFollowing ? 1 : 0;
+    stats_->ended += viewers_[i]->state() == Participant::State::kEnded ? 1 : 0;
   }
   const auto cpu = cpu_of_this_thread();
   stats_->cpu = cpu - std::exchange(cpu_from_, cpu);
@@ -126,7 +173,7 @@ void Crew::report(Collect which) {
                                        : 0;
   auto next = std::make_unique<Stats>();
   workplace_.stats = next.get();
-  for (std::size_t i = 0; i < begun_; ++i) viewers_[i].use_stats(*next);
+  for (std::size_t i = 0; i < begun_; ++i) viewers_[i]->use_stats(*next);
   // Refused only once nobody reads any more.
   reports_.try_push(std::exchange(stats_, std::move(next)));
 }

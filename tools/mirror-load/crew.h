@@ -6,15 +6,16 @@
 
 #include <chrono>
 #include <cstddef>
-#include <deque>
 #include <memory>
 #include <thread>
 #include <vector>
 
 #include "base/bounded_queue.h"
+#include "http3_link.h"
 #include "link.h"
 #include "net/event_loop.h"
 #include "options.h"
+#include "participant.h"
 #include "stats.h"
 #include "transport.h"
 #include "viewer.h"
@@ -43,10 +44,11 @@ class Crew {
   void stop();
 
  private:
-  Crew(const Options& options, std::size_t viewers, std::unique_ptr<net::EventLoop> loop,
-       const Destination& destination, const Assignment& assignment, StatsQueue& reports);
+  Crew(std::unique_ptr<net::EventLoop> loop, const Destination& destination, StatsQueue& reports);
 
-  void build(const Options& options, std::size_t viewers, const Assignment& assignment);
+  Status open_door(const Options& options, std::size_t viewers);
+  void build_viewers(const Options& options, std::size_t viewers, const Assignment& assignment);
+  void build_walls(const Options& options, std::size_t walls, const Assignment& assignment);
   std::unique_ptr<Transport> make_transport(HttpVersion http);
   void tick();
   void start_due();
@@ -56,8 +58,9 @@ class Crew {
   StatsQueue& reports_;
   Workplace workplace_;
   std::unique_ptr<Stats> stats_;
+  std::unique_ptr<QuicDoor> door_;  // before all that speaks through it
   std::vector<std::unique_ptr<Transport>> transports_;
-  std::deque<Viewer> viewers_;
+  std::vector<std::unique_ptr<Participant>> viewers_;
   std::size_t begun_ = 0;
   SteadyTime ramp_from_{};
   std::chrono::nanoseconds ramp_{-1};  // negative: not yet

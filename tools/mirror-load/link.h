@@ -16,18 +16,22 @@
 #include "endpoint.h"
 #include "net/event_loop.h"
 #include "net/unique_fd.h"
+#include "quic/tls.h"
 #include "stats.h"
 #include "tls_client.h"
 #include "url.h"
 
 namespace mirror::load {
 
+class QuicDoor;
+
 // Where the load goes. Immutable; shared by every thread.
 struct Destination {
   Url url;
   std::vector<Endpoint> endpoints;
-  std::shared_ptr<const TlsTrust> trust;  // null for http
-  std::string authority;                  // url.authority()
+  std::shared_ptr<const TlsTrust> trust;              // null for http
+  std::shared_ptr<const quic::ClientTls> quic_trust;  // null unless QUIC is spoken
+  std::string authority;                              // url.authority()
 };
 
 // What the links of one thread share.
@@ -42,7 +46,8 @@ struct Workplace {
 
   net::EventLoop& loop;
   const Destination& destination;
-  Stats* stats = nullptr;  // of the interval; set by the crew
+  Stats* stats = nullptr;    // of the interval; set by the crew
+  QuicDoor* door = nullptr;  // where QUIC is spoken; the crew's
   // Of the call in progress; nothing stays in them.
   std::vector<std::uint8_t> received;
   std::vector<std::uint8_t> plain;

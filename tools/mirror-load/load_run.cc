@@ -27,6 +27,7 @@ constexpr auto kSettle = 1s;
 // A crew that is busier than its processor answers late.
 constexpr auto kReportTime = 10s;
 constexpr double kViewersASecond = 250;
+constexpr std::string_view kPushTarget = "/push";
 constexpr std::size_t kOtherDescriptors = 64;
 
 Status raise_descriptor_limit(const Options& options) {
@@ -59,11 +60,22 @@ Result<Destination> find_destination(const Options& options) {
       return std::unexpected(std::move(status.error()));
     }
   }
+  if (options.push && destination.url.target == "/") destination.url.target = kPushTarget;
+  if (!destination.url.secure && options.speaks_quic()) {
+    return fail("QUIC is spoken with TLS only: give an https URL");
+  }
   if (!destination.url.secure) return destination;
   auto trust = TlsTrust::create(options.any_certificate ? TlsTrust::Check::kNothing
                                                         : TlsTrust::Check::kSystemAuthorities);
   if (!trust) return std::unexpected(std::move(trust.error()));
   destination.trust = std::move(*trust);
+  if (options.speaks_quic()) {
+    using quic::ClientTls;
+    auto quic_trust = ClientTls::create(
+        {"h3"}, options.any_certificate ? ClientTls::Verify::kOff : ClientTls::Verify::kServer, "");
+    if (!quic_trust) return std::unexpected(std::move(quic_trust.error()));
+    destination.quic_trust = std::move(*quic_trust);
+  }
   return destination;
 }
 

@@ -5,7 +5,9 @@
 #include <atomic>
 #include <csignal>
 #include <string>
+#include <string_view>
 
+#include "base/result.h"
 #include "load_run.h"
 #include "options.h"
 
@@ -49,14 +51,14 @@ void declare_viewers(CLI::App& app, Options& options) {
 
 void declare_carrier(CLI::App& app, Options& options, std::string& http) {
   app.add_option("--http", http, "HTTP version")
-      ->check(CLI::IsMember({"1.1", "2"}))
+      ->check(CLI::IsMember({"1.1", "2", "3"}))
       ->capture_default_str();
   auto* connections = app.add_option("--connections-per-viewer", options.connections_per_viewer,
                                      "2: playlists on one, parts on the other")
                           ->check(CLI::Range(1, 2))
                           ->capture_default_str();
   app.add_option("--viewers-per-connection", options.viewers_per_connection,
-                 "who share one connection; HTTP/2 only")
+                 "who share one connection; HTTP/2 and HTTP/3 only")
       ->check(CLI::Range(std::size_t{1}, Options::kViewersPerConnectionMax))
       ->capture_default_str()
       ->excludes(connections);
@@ -65,10 +67,52 @@ void declare_carrier(CLI::App& app, Options& options, std::string& http) {
                "the server is mine, although it is not this machine");
 }
 
+void declare_push(CLI::App& app, Options& options) {
+  auto* push =
+      app.add_flag("--push", options.push,
+                   "walls of push sessions instead of LL-HLS viewers; the URL is of /push");
+  app.add_flag("--webtransport", options.webtransport, "push sessions over WebTransport")
+      ->needs(push);
+  app.add_option("--subscribe", options.subscriptions,
+                 "STREAM/RENDITION[:PRIORITY], a tile; as often as wanted")
+      ->needs(push);
+  app.add_option("--tiles", options.tiles,
+                 "of each wall, from another subscription on for each (default: all of them)")
+      ->check(CLI::Range(std::size_t{1}, Options::kSubscriptionsMax))
+      ->needs(push);
+  app.add_flag("--chunks", options.chunks, "video frame by frame (chunks=1)")->needs(push);
+  app.add_option_function<unsigned>(
+         "--leave-after", [&options](unsigned s) { options.leave_after = std::chrono::seconds(s); },
+         "seconds after which a wall leaves and joins anew")
+      ->check(CLI::Range(1, 86'400))
+      ->needs(push);
+}
+
+HttpVersion version_of(std::string_view http) {
+  if (http == "3") return HttpVersion::kHttp3;
+  return http == "2" ? HttpVersion::kHttp2 : HttpVersion::kHttp11;
+}
+
+// What the options are together.
+Status check(Options& options) {
+  if (options.http == HttpVersion::kHttp11 && options.viewers_per_connection > 1) {
+    return fail("viewers share a connection over HTTP/2 and HTTP/3 only (--http 2)");
+  }
+  if (!options.push) return {};
+  if (options.subscriptions.empty()) return fail("--push needs --subscribe STREAM/RENDITION");
+  if (options.tiles == 0) options.tiles = options.subscriptions.size();
+  if (options.tiles > options.subscriptions.size() || options.tiles > Options::kSubscriptionsMax) {
+    return fail("{} tiles of {} subscriptions: a session has each at most once, and at most {}",
+                options.tiles, options.subscriptions.size(), Options::kSubscriptionsMax);
+  }
+  return {};
+}
+
 void declare(CLI::App& app, Options& options, std::string& http) {
   app.add_option("URL", options.url, "multivariant or media playlist, http or https")->required();
   declare_viewers(app, options);
   declare_carrier(app, options, http);
+  declare_push(app, options);
   app.add_option("--ndjson", options.ndjson,
                  "write figures to this file, an object a line; - is "
                  "standard output");
@@ -83,8 +127,10 @@ int run(const Options& options) {
 }
 
 int main_of(int argc, char** argv) {
-  CLI::App app("LL-HLS viewers as load: sequence, bytes, lateness and stalls, checked and measured",
-               "mirror-load");
+  CLI::App app(
+      "LL-HLS viewers and push walls as load: sequence, bytes, lateness and stalls, checked and "
+      "measured",
+      "mirror-load");
   Options options;
   std::string http = "1.1";
   declare(app, options, http);
@@ -93,9 +139,9 @@ int main_of(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kClean : kCouldNotRun;
   }
-  options.http = http == "2" ? HttpVersion::kHttp2 : HttpVersion::kHttp11;
-  if (options.http != HttpVersion::kHttp2 && options.viewers_per_connection > 1) {
-    fmt::print(stderr, "mirror-load: viewers share a connection over HTTP/2 only (--http 2)\n");
+  options.http = version_of(http);
+  if (const auto status = check(options); !status) {
+    fmt::print(stderr, "mirror-load: {}\n", status.error().message);
     return kCouldNotRun;
   }
   if (options.threads > options.viewers) options.threads = options.viewers;

@@ -10,6 +10,19 @@ namespace mirror::load {
 
 PartLedger::Verdict PartLedger::check_part(std::string_view target,
                                            std::span<const std::uint8_t> bytes, SteadyTime now) {
+  return check(target, bytes, now, &probe_part);
+}
+
+PartLedger::Verdict PartLedger::check_init(std::string_view target,
+                                           std::span<const std::uint8_t> bytes, SteadyTime now) {
+  return check(target, bytes, now, [](std::span<const std::uint8_t> init) -> Result<MediaFacts> {
+    if (auto status = probe_init(init); !status) return std::unexpected(std::move(status.error()));
+    return MediaFacts{};
+  });
+}
+
+PartLedger::Verdict PartLedger::check(std::string_view target, std::span<const std::uint8_t> bytes,
+                                      SteadyTime now, Probe probe) {
   const std::uint64_t key = XXH3_64bits(target.data(), target.size());
   const std::uint64_t hash = XXH3_64bits(bytes.data(), bytes.size());
   const std::lock_guard lock(mutex_);
@@ -21,7 +34,7 @@ PartLedger::Verdict PartLedger::check_part(std::string_view target,
     return {entry.first_arrival, same, entry.facts, {}};
   }
   Verdict verdict{now, true, {}, {}};
-  if (auto facts = probe_part(bytes)) {
+  if (auto facts = probe(bytes)) {
     verdict.facts = *facts;
   } else {
     verdict.fault = std::move(facts.error().message);

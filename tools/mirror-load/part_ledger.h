@@ -33,8 +33,13 @@ class PartLedger {
   };
 
   Verdict check_part(std::string_view target, std::span<const std::uint8_t> bytes, SteadyTime now);
+  Verdict check_init(std::string_view target, std::span<const std::uint8_t> bytes, SteadyTime now);
 
  private:
+  using Probe = Result<MediaFacts> (*)(std::span<const std::uint8_t>);
+  Verdict check(std::string_view target, std::span<const std::uint8_t> bytes, SteadyTime now,
+                Probe probe);
+
   struct Entry {
     std::uint64_t hash = 0;
     std::size_t size = 0;

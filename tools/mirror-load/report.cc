@@ -36,6 +36,13 @@ json faults_of(const Stats& stats) {
   return faults;
 }
 
+std::string crowd_of(const Options& options) {
+  const std::string carrier =
+      options.webtransport ? "WebTransport" : fmt::format("HTTP/{}", options.carrier());
+  if (!options.push) return "viewers over " + carrier;
+  return fmt::format("push walls of {} tiles over {}", options.tiles, carrier);
+}
+
 json object_of(const Stats& stats) {
   return {{"viewers_playing", stats.playing},
           {"viewers_ended", stats.ended},
@@ -53,6 +60,9 @@ json object_of(const Stats& stats) {
           {"part_fetch_ms", quantiles(stats.fetched)},
           {"part_behind_fastest_ms", quantiles(stats.behind_fastest)},
           {"part_behind_capture_ms", quantiles(stats.behind_capture)},
+          {"part_behind_published_ms", quantiles(stats.behind_published)},
+          {"late_parts", stats.late_parts},
+          {"dropped_parts", stats.dropped_parts},
           {"stalls", stats.stalls},
           {"stalled_ms", ms(stats.stalled)},
           {"faults", faults_of(stats)},
@@ -93,6 +103,16 @@ void add_faults(std::string& out, const Stats& stats) {
 }  // namespace
 
 std::string line_of(const Stats& interval, Phase phase, double seconds) {
+  if (interval.requests == 0 && interval.parts > 0) {
+    return fmt::format(
+        "{:>6.0f} s{} {:>6} walls {:>8.0f} parts/s {:>7.1f} MB/s  published p50 {:>6.1f} p99 "
+        "{:>6.1f} max {:>6.1f} ms  late {} dropped {}  stalls {}  faults {}\n",
+        seconds, phase == Phase::kJoining ? " joining" : "", interval.playing,
+        per_second(interval.parts, interval), per_second(interval.bytes, interval) / 1e6,
+        ms(interval.behind_published.quantile(0.5)), ms(interval.behind_published.quantile(0.99)),
+        ms(interval.behind_published.max()), interval.late_parts, interval.dropped_parts,
+        interval.stalls, interval.fault_count());
+  }
   return fmt::format(
       "{:>6.0f} s{} {:>6} viewers {:>8.0f} req/s {:>7.1f} MB/s  held p50 {:>6.1f}  "
       "fetch p99 {:>6.1f}  late p50 {:>5.1f} p99 {:>5.1f} max {:>5.1f} ms  stalls {}  faults {}\n",
@@ -105,12 +125,13 @@ std::string line_of(const Stats& interval, Phase phase, double seconds) {
 
 std::string table_of(const Stats& measured, const Stats& whole_run, const Options& options) {
   std::string out = fmt::format(
-      "\n{} viewers over HTTP/{}, {:.1f} s measured, {} of them play at the end, {} have ended\n"
+      "\n{} {}, {:.1f} s measured, {} of them play at the end, {} have ended\n"
       "{:<38}{:>10}{:>10}{:>10}{:>10}{:>10}\n",
-      options.viewers, options.http == HttpVersion::kHttp2 ? "2" : "1.1", seconds_of(measured.wall),
-      measured.playing, measured.ended, "ms", "min", "p50", "p95", "p99", "max");
+      options.viewers, crowd_of(options), seconds_of(measured.wall), measured.playing,
+      measured.ended, "ms", "min", "p50", "p95", "p99", "max");
   add_row(out, "reload held, to its head", measured.held);
   add_row(out, "part fetched, to its last byte", measured.fetched);
+  add_row(out, "part late, behind its publication", measured.behind_published);
   add_row(out, "part late, behind the fastest viewer", measured.behind_fastest);
   add_row(out, "part late, behind its capture (prft)", measured.behind_capture);
   add_row(out, "  the same beyond its own minimum", measured.behind_capture,
@@ -120,12 +141,13 @@ std::string table_of(const Stats& measured, const Stats& whole_run, const Option
                  "bytes                {} ({:.1f} MB a second)\n"
                  "connections          {} opened, {} of them again; {} viewers began anew\n"
                  "stalls               {}, {:.1f} s in all\n"
+                 "pushed               {} parts later than 50 ms, {} told as dropped\n"
                  "this tool            {:.2f} cores, busiest thread {:.0f} %{}\n",
                  measured.requests, per_second(measured.requests, measured), measured.parts,
                  measured.bytes, per_second(measured.bytes, measured) / 1e6, whole_run.connections,
                  whole_run.reconnects, whole_run.restarts, measured.stalls,
-                 seconds_of(measured.stalled), seconds_of(measured.cpu) / seconds_of(measured.wall),
-                 100 * measured.busiest,
+                 seconds_of(measured.stalled), measured.late_parts, measured.dropped_parts,
+                 seconds_of(measured.cpu) / seconds_of(measured.wall), 100 * measured.busiest,
                  measured.busiest > 0.9 ? ": what is late may be late here (--threads)" : "");
   add_faults(out, whole_run);
   return out;
@@ -161,7 +183,8 @@ void Ndjson::summary(const Stats& measured, const Stats& whole_run, const Option
   json object = object_of(measured);
   object["type"] = "summary";
   object["viewers"] = options.viewers;
-  object["http"] = options.http == HttpVersion::kHttp2 ? "2" : "1.1";
+  object["http"] = options.carrier();
+  if (options.push) object["tiles"] = options.tiles;
   object["part_behind_least_capture_ms"] = quantiles(measured.behind_capture);
   for (auto& [key, value] : object["part_behind_least_capture_ms"].items()) {
     if (key != "count") value = value.get<double>() - ms(measured.behind_capture.min());

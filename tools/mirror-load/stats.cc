@@ -11,7 +11,7 @@ namespace mirror::load {
 std::string_view name_of(Fault fault) {
   static constexpr std::array<std::string_view, kFaults> kNames = {
       "connect",  "tls",   "protocol", "closed", "timeout", "status",   "short_body",
-      "playlist", "stale", "gap",      "repeat", "media",   "mismatch",
+      "playlist", "stale", "gap",      "repeat", "media",   "mismatch", "refused",
   };
   return kNames[static_cast<std::size_t>(fault)];
 }
@@ -60,6 +60,9 @@ void Stats::add(const Stats& other) {
   fetched.add(other.fetched);
   behind_fastest.add(other.behind_fastest);
   behind_capture.add(other.behind_capture);
+  behind_published.add(other.behind_published);
+  late_parts += other.late_parts;
+  dropped_parts += other.dropped_parts;
   cpu += other.cpu;
   wall = std::max(wall, other.wall);
   busiest = std::max(busiest, other.busiest);

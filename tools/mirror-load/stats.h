@@ -31,8 +31,9 @@ enum class Fault : std::uint8_t {
   kRepeat,       // a part came again
   kBadMedia,     // not the boxes that a part or an init segment has
   kMismatch,     // not the bytes that another viewer got from the same URL
+  kRefused,      // ERROR in a push session
 };
-inline constexpr std::size_t kFaults = 13;
+inline constexpr std::size_t kFaults = 14;
 std::string_view name_of(Fault fault);
 
 struct Stats {
@@ -62,6 +63,9 @@ struct Stats {
   Histogram fetched;                 // part: asked for to last byte
   Histogram behind_fastest;          // last byte of a part: this viewer after the fastest one
   Histogram behind_capture;          // last byte of a part after the moment its prft tells
+  Histogram behind_published;        // pushed part: last byte after the server could first send it
+  std::uint64_t late_parts = 0;      // those among them beyond PushJudge::kLate
+  std::uint64_t dropped_parts = 0;   // pushed: told by DROPPED
   std::chrono::microseconds cpu{};   // of the thread
   std::chrono::microseconds wall{};  // the interval
   double busiest = 0;                // the greatest cpu / wall of a thread

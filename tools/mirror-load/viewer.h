@@ -16,6 +16,7 @@
 
 #include "lane.h"
 #include "part_ledger.h"
+#include "participant.h"
 #include "playlist_scan.h"
 #include "playout_buffer.h"
 #include "transport.h"
@@ -31,21 +32,15 @@ struct Assignment {
   PartLedger& ledger;
 };
 
-class Viewer final : private Lane::User {
+class Viewer final : public Participant, private Lane::User {
  public:
-  enum class State { kWaiting, kJoining, kFollowing, kPausing, kEnded };
-
   Viewer(const Assignment& assignment, Transport& playlists, Transport& parts);
 
-  void start(Stats& stats);
-  // Every so often: time-outs, and the end of a pause.
-  void tick(SteadyTime now, Stats& stats);
-  // From now on it is counted there.
-  void use_stats(Stats& stats);
-  // The run is over: a stall that lasts is counted.
-  void finish(SteadyTime now);
-
-  State state() const { return state_; }
+  void start(Stats& stats) override;
+  void tick(SteadyTime now, Stats& stats) override;
+  void use_stats(Stats& stats) override;
+  void finish(SteadyTime now) override;
+  State state() const override { return state_; }
 
  private:
   struct Wanted {

@@ -1,0 +1,162 @@
+// What pushing costs: CPU of a whole mirror process per part and viewer, its memory per viewer, and
+// how late parts come, over each carrier of push sessions, from the same server in the same run.
+//
+//   node bench/pair-push.mjs [--viewers 100,300] [--seconds 10] [--repeats 1]
+//     [--carriers webtransport,h3,h2,h1] [--bitrate 800k] [--size 640x360] [--server-cpu 0]
+//     [--client-cpu 1] [--bin DIR]
+//
+// The part's size follows from --bitrate, of the encoded rendition, and stands in the table.
+// One network loop, the server on one processor; mirror-load and the source (a file, sent as it is)
+// on the other. Everything is over TLS. The CPU is user + system time of all the server's threads
+// from /proc/PID/stat while mirror-load measures, less what the same server took without viewers
+// for as long, before, over the parts that came. Memory is the growth of the server's RSS from before
+// the first viewer of a run to its end, over the viewers: of the first run of each carrier, since what
+// is freed stays with the allocator. Prints a Markdown table. Run it with nothing else to do.
+import fs from 'node:fs';
+import os from 'node:os';
+import { parseArgs } from 'node:util';
+
+import { kTicksPerSecond, pause, Scope } from './scope.mjs';
+
+const { values: options } = parseArgs({
+  options: {
+    viewers: { type: 'string', default: '100,300' },
+    seconds: { type: 'string', default: '10' },
+    repeats: { type: 'string', default: '1' },
+    carriers: { type: 'string', default: 'webtransport,h3,h2,h1' },
+    bitrate: { type: 'string', default: '800000' },
+    size: { type: 'string', default: '640x360' },
+    'server-cpu': { type: 'string', default: '0' },
+    'client-cpu': { type: 'string', default: '1' },
+    bin: { type: 'string' },
+  },
+});
+if (options.bin) process.env.MIRROR_BIN_DIR = options.bin;
+
+const { binary, Child, run, Server, testCard } = await import('../tests/line/lib.mjs');
+
+const kSeconds = Number(options.seconds);
+const kCarriers = {
+  webtransport: { args: ['--webtransport'], goal: 30 },
+  h3: { args: ['--http', '3'], goal: 25 },
+  h2: { args: ['--http', '2'], goal: 25 },
+  h1: { args: ['--http', '1.1'], goal: 25 },
+};
+const kLateMs = 50;  // p99
+
+function cpuSeconds(file) {
+  const fields = fs.readFileSync(file, 'utf8').replace(/^.*\) /, '').split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / kTicksPerSecond;  // utime, stime
+}
+const residentKb = (pid) => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+const clockOf = (pid) => ({ at: performance.now() / 1000, cpu: cpuSeconds(`/proc/${pid}/stat`) });
+const cores = (before, after) => (after.cpu - before.cpu) / (after.at - before.at);
+
+// mirror-load's last word, the server's cores meanwhile, and its memory.
+async function load(server, carrier, viewers) {
+  const before = residentKb(server.pid);
+  const child = new Child('taskset', [
+    '-c', options['client-cpu'], binary('mirror-load'), '--quiet', '--ndjson', '-', '--insecure',
+    '--push', '--subscribe', 'bench/v360', '--viewers', String(viewers), '--seconds', String(kSeconds),
+    ...kCarriers[carrier].args, `https://127.0.0.1:${server.httpsPort}/push`,
+  ]);
+  let joined;
+  let measured;
+  let summary;
+  let resident = 0;
+  let rest = '';
+  child.process.stdout.on('data', (text) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop();
+    for (const line of lines.map((each) => JSON.parse(each))) {
+      if (line.type === 'summary') summary = line;
+      else if (line.phase === 'joining') joined = clockOf(server.pid);
+      else {
+        measured = clockOf(server.pid);
+        resident = Math.max(resident, residentKb(server.pid));
+      }
+    }
+  });
+  const { code } = await child.ended;
+  if (!summary) throw new Error(`mirror-load ended with ${code}: ${child.stderr}`);
+  return { ...summary, cores: cores(joined, measured), kb: (resident - before) / viewers };
+}
+
+async function repeat(turn, clip, results) {
+  const carriers = options.carriers.split(',');
+  if (turn % 2 === 1) carriers.reverse();
+  for (const carrier of carriers) {
+    const scope = new Scope();
+    try {
+      const server = await Server.start(scope, {
+        MIRROR_NETWORK_LOOPS: '1', MIRROR_TRANSCODE_VIDEO_BITRATE: options.bitrate,
+      });
+      await run('taskset', ['-a', '-c', '-p', options['server-cpu'], String(server.pid)]);
+      const source = new Child('taskset', [
+        '-c', options['client-cpu'], binary('mirror-source'), '--url', server.srtUrl('bench'),
+        '--loop-file', clip, '--reconnect',
+      ]);
+      scope.after(() => source.stop());
+      await server.untilLive('bench');
+      await pause(5);
+      const from = clockOf(server.pid);
+      await pause(4);
+      const idle = cores(from, clockOf(server.pid));
+      for (const viewers of options.viewers.split(',').map(Number)) {
+        const result = await load(server, carrier, viewers);
+        const rate = result.parts / result.seconds;
+        result.cost = (1e6 * (result.cores - idle)) / rate;
+        result.partBytes = result.bytes / result.parts;
+        results.get(`${carrier} ${viewers}`).push(result);
+        console.error(
+          `repeat ${turn + 1}, ${carrier}, ${viewers} viewers: ${result.cost.toFixed(1)} µs per part ` +
+            `of ${result.partBytes.toFixed(0)} bytes, server ${result.cores.toFixed(2)} cores (idle ` +
+            `${idle.toFixed(2)}), published p50 ${result.part_behind_published_ms.p50} p99 ` +
+            `${result.part_behind_published_ms.p99} ms, ${JSON.stringify(result.faults)} ` +
+            `${result.examples.slice(0, 2).join('; ')}, load ${os.loadavg()[0].toFixed(2)}`,
+        );
+      }
+    } finally {
+      await scope.end();
+    }
+  }
+}
+
+function median(list) {
+  const sorted = [...list].sort((a, b) => a - b);
+  const half = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
+const kHeads = [
+  'carrier', 'viewers', 'part, bytes', 'server CPU per part and viewer, µs', 'goal, µs', 'server, cores',
+  'late behind publication, ms (p50 / p99)', 'parts over 50 ms', 'dropped', 'stalls', 'faults',
+  'memory per viewer, KB', 'client, cores',
+];
+const results = new Map();
+for (const carrier of options.carriers.split(',')) {
+  for (const viewers of options.viewers.split(',')) results.set(`${carrier} ${viewers}`, []);
+}
+const clip = await testCard({
+  seconds: 10, codec: 'h264', size: options.size, args: ['--bitrate', '2M'],
+});
+for (let turn = 0; turn < Number(options.repeats); ++turn) await repeat(turn, clip, results);
+
+console.log(
+  `\n${os.cpus()[0].model}, ${os.cpus().length} processors, load at the end ` +
+    `${os.loadavg()[0].toFixed(2)}; medians of ${options.repeats} runs of ${kSeconds} s\n`,
+);
+for (const cells of [kHeads, kHeads.map(() => '---')]) console.log(`| ${cells.join(' | ')} |`);
+for (const [key, list] of results) {
+  const [carrier, viewers] = key.split(' ');
+  const of = (pick) => median(list.map(pick));
+  const late = of((each) => each.part_behind_published_ms.p99);
+  console.log(`| ${[
+    carrier, viewers, of((each) => each.partBytes).toFixed(0), of((each) => each.cost).toFixed(1),
+    kCarriers[carrier].goal, of((each) => each.cores).toFixed(2),
+    `${of((each) => each.part_behind_published_ms.p50).toFixed(1)} / ${late.toFixed(1)}${late > kLateMs ? ' (missed)' : ''}`,
+    of((each) => each.late_parts), of((each) => each.dropped_parts), of((each) => each.stalls),
+    of((each) => Object.values(each.faults).reduce((sum, count) => sum + count, 0)),
+    of((each) => each.kb).toFixed(0), of((each) => each.client_busiest_thread).toFixed(2),
+  ].join(' | ')} |`);
+}
