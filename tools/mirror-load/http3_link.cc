@@ -92,12 +92,11 @@ class Http3Link::Connection final : public quic::Application, private http::Http
     link_->open_ = true;
     ++link_->workplace_.stats->connections;
     link_->user_.on_open();
+    tell_settings();
   }
   void on_stream_data(StreamId stream, std::span<const std::uint8_t> bytes, bool fin) override {
     client_->on_stream_data(stream, bytes, fin);
-    if (link_ != nullptr && client_->settings_seen() && !std::exchange(settings_told_, true)) {
-      link_->user_.on_settings();
-    }
+    tell_settings();
     client_->pump();
   }
   void on_stream_reset(StreamId stream, std::uint64_t error) override {
@@ -141,6 +140,11 @@ class Http3Link::Connection final : public quic::Application, private http::Http
   }
   void on_goaway(StreamId /*first_rejected*/) override {
     if (link_ != nullptr) link_->user_.on_goaway();
+  }
+
+  void tell_settings() {
+    if (link_ == nullptr || !link_->open_ || !client_->settings_seen()) return;
+    if (!std::exchange(settings_told_, true)) link_->user_.on_settings();
   }
 
   Http3Link* link_;
@@ -207,6 +211,10 @@ std::optional<Http3Link::StreamId> Http3Link::connect(
   if (!open_) return std::nullopt;
   return connection_->client().connect(workplace_.destination.authority, target,
                                        std::move(observer));
+}
+
+bool Http3Link::offers_webtransport() const {
+  return connection_ != nullptr && connection_->client().peer_settings().webtransport();
 }
 
 void Http3Link::cancel(StreamId stream) {

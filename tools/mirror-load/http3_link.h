@@ -74,6 +74,7 @@ class Http3Link {
   std::optional<StreamId> get(std::string_view target);
   std::optional<StreamId> connect(std::string_view target,
                                   std::unique_ptr<http::WebTransportSession::Observer> observer);
+  bool offers_webtransport() const;  // as far as the server's settings are known
   void cancel(StreamId stream);
 
  private:

@@ -84,7 +84,11 @@ void WebTransportPush::on_settings() {
   auto observer = std::make_unique<Observer>(*this);
   observer_ = observer.get();
   request_ = link_.connect(target_, std::move(observer));
-  if (!request_) fail(Fault::kProtocol, 0, "the server does not offer WebTransport");
+  if (!request_) {
+    fail(Fault::kProtocol, 0,
+         link_.offers_webtransport() ? "no stream can be opened for the session"
+                                     : "the server does not offer WebTransport");
+  }
 }
 
 void WebTransportPush::on_head(StreamId stream, int status, const http::Headers& /*headers*/) {
