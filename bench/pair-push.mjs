@@ -100,7 +100,7 @@ async function repeat(turn, clip, results) {
       await server.untilLive('bench');
       await pause(5);
       const from = clockOf(server.pid);
-      await pause(4);
+      await pause(kSeconds);
       const idle = cores(from, clockOf(server.pid));
       for (const viewers of options.viewers.split(',').map(Number)) {
         const result = await load(server, carrier, viewers);
