@@ -158,7 +158,7 @@ std::vector<http::Listen> listens_of(const Config& config,
 // HTTP/3 on the loops of `server`, which outlives it. Null where it is switched off.
 Result<std::unique_ptr<quic::Server>> create_quic(const Config& config,
                                                   std::span<net::EventLoop* const> loops,
-                                                  std::shared_ptr<const net::TlsCredentials> tls,
+                                                  const std::shared_ptr<net::TlsCredentials>& tls,
                                                   http::Server& server, Metrics& metrics,
                                                   const Log& log) {
   if (!config.https.http3) return nullptr;
@@ -171,7 +171,7 @@ Result<std::unique_ptr<quic::Server>> create_quic(const Config& config,
     const auto index = static_cast<std::size_t>(std::ranges::find(loops, &loop) - loops.begin());
     return [&server, index](quic::Transport& transport) { return server.accept(index, transport); };
   };
-  return quic::Server::create(loops, {{config.https.address, config.https.port}}, std::move(tls),
+  return quic::Server::create(loops, {{config.https.address, config.https.port}}, tls,
                               {.alpn = {"h3"},
                                .limits = quic_limits(config),
                                .secret = kept.secret,

@@ -101,7 +101,7 @@ class Exchange {
   // (GET or HEAD; authority, path and query are needed, headers are sent along) on this request and
   // sends `answer` on a stream of its own. False, and nothing is sent: this is not HTTP/3, the peer
   // takes no pushes or no more of them, or Limits::pushes_max are on their way.
-  virtual bool push(const Request& promise, std::shared_ptr<const Prepared> answer) {
+  virtual bool push(const Request& promise, const std::shared_ptr<const Prepared>& answer) {
     (void)promise, (void)answer;
     return false;
   }

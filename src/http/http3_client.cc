@@ -569,11 +569,10 @@ void Http3Client::control_frame(std::uint64_t type, std::span<const std::uint8_t
   }
   // GOAWAY (5.2): a server names the first request that it will not take.
   const auto id = static_cast<StreamId>(*value);
-  if (quic::is_unidirectional(id) || !quic::is_client_initiated(id) ||
-      (goaway_ && *value > *goaway_)) {
+  if (quic::is_unidirectional(id) || !quic::is_client_initiated(id) || (goaway_ && id > *goaway_)) {
     return fail(error::kId, "a GOAWAY of no request, or that takes back another");
   }
-  goaway_ = *value;
+  goaway_ = id;
   events_.on_goaway(id);
 }
 

@@ -155,7 +155,7 @@ class Http3Client final : public quic::Application, private Http3WebTransport::H
   std::optional<StreamId> peer_control_;
   std::optional<StreamId> peer_encoder_;
   std::optional<StreamId> peer_decoder_;
-  std::optional<std::uint64_t> goaway_;
+  std::optional<StreamId> goaway_;
   std::optional<std::uint64_t> max_push_id_;
   std::map<std::uint64_t, std::string> promises_;  // field sections by id, which must not differ
   std::unordered_set<std::uint64_t> pushed_;       // ids of push streams that came

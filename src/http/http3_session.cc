@@ -145,7 +145,7 @@ class Http3Session::Stream final : public Exchange {
 
   bool takes_pushes() const override { return !webtransport_ && session_.takes_pushes(); }
 
-  bool push(const Request& promise, std::shared_ptr<const Prepared> answer) override {
+  bool push(const Request& promise, const std::shared_ptr<const Prepared>& answer) override {
     const bool unfinished = answer_ == Answer::kDue || answer_ == Answer::kGrowing;
     return unfinished && !webtransport_ && session_.push(*this, promise, *answer);
   }

@@ -45,13 +45,15 @@ constexpr bool is_reserved(std::uint64_t id) { return id == 0x00 || (id >= 0x02 
 }  // namespace
 
 void append_settings(Wire& out, const Settings& settings) {
+  // A peer takes what is not said for the default. QPACK's are said all the same: that there is no
+  // dynamic table is the first thing that whoever reads a trace looks for.
+  static const Settings unsaid;
   Wire payload;
   for (const Row& row : kRows) {
     const std::uint64_t value = row.get(settings);
-    const bool unlimited = row.id == setting::kMaxFieldSectionSize && value == kVarintMax;
-    const bool silent = row.id != setting::kQpackMaxTableCapacity &&
-                        row.id != setting::kQpackBlockedStreams && value == 0;
-    if (unlimited || silent) continue;
+    const bool qpack =
+        row.id == setting::kQpackMaxTableCapacity || row.id == setting::kQpackBlockedStreams;
+    if (!qpack && value == row.get(unsaid)) continue;
     append_varint(payload, row.id);
     append_varint(payload, value);
   }

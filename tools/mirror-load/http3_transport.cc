@@ -103,6 +103,7 @@ void Http3Transport::replace_if_done() {
 // Those who fail may ask again at once, which opens the next connection.
 void Http3Transport::on_closed(Fault fault, std::string_view why) {
   std::vector<ResponseSink*> sinks;
+  sinks.reserve(sinks_.size() + waiting_.size());
   for (const auto& [stream, sink] : sinks_) sinks.push_back(sink);
   for (const Waiting& each : waiting_) sinks.push_back(each.sink);
   sinks_.clear();
