@@ -81,9 +81,57 @@ struct Config {
     std::chrono::seconds reconnect_hold{60};
   } hls;
 
+  // Who may publish, and what becomes of a stream whose publisher is away.
+  struct Publish {
+    enum class Policy { kTakeover, kReject };
+    Policy policy = Policy::kTakeover;  // a second publisher with the key of a live stream
+    std::string token;                  // asked of every publisher that calls in; empty: none
+
+    struct Webhook {
+      std::string url;     // http:// or https://; empty: nobody is asked
+      std::string secret;  // HMAC-SHA256 key for the signature header
+      std::chrono::milliseconds timeout{2'000};
+    } webhook;
+  } publish;
+
   struct Streams {
     int max = 25;
+    // What differs for one stream; by key.
+    struct Rule {
+      std::string passphrase;                // instead of srt.passphrase
+      std::string token;                     // instead of publish.token
+      std::chrono::milliseconds latency{0};  // instead of srt.latency; 0: that one
+    };
+    std::map<std::string, Rule, std::less<>> rules;
   } streams;
+
+  // Feeds that we fetch: dialled over SRT as caller, for ever.
+  struct Source {
+    std::string stream;
+    std::string url;  // srt://HOST:PORT[?streamid=…]
+    std::string passphrase;
+    std::chrono::milliseconds latency{0};  // 0: srt.latency
+  };
+  std::vector<Source> sources;
+  bool sources_private_addresses = false;  // whether `sources` may dial into private networks
+
+  // Feeds that come to a port of their own.
+  struct Rtp {
+    std::string address = "*";
+    std::uint16_t first_port = 5004;  // of inputs without one: six apart, in their order
+    std::chrono::milliseconds reorder{50};
+    struct Input {
+      std::string stream;
+      std::uint16_t port = 0;            // 0: by first_port
+      std::string multicast;             // a group to join; empty: unicast
+      std::string interface;             // by which to join; empty: the system chooses
+      std::vector<std::string> senders;  // addresses or prefixes; empty: anybody's
+      int payload_type = 33;             // of MPEG-TS; 33 is always taken too
+      std::string sdp;                   // a file; empty: MPEG-TS
+      bool fec = true;                   // SMPTE 2022-1 on port + 2 and + 4
+    };
+    std::vector<Input> inputs;
+  } rtp;
 };
 
 // The number of network loops for a machine with `cores` processors.

@@ -15,6 +15,8 @@ std::string_view name_of(RefusalReason reason) {
       return "conflict";
     case RefusalReason::kOverload:
       return "overload";
+    case RefusalReason::kUnauthorized:
+      return "unauthorized";
     case RefusalReason::kShuttingDown:
       break;
   }

@@ -17,8 +17,15 @@
 
 namespace mirror::ingest {
 
-enum class RefusalReason { kBadStreamId, kBadMode, kConflict, kOverload, kShuttingDown };
-constexpr std::size_t kRefusalReasons = 5;
+enum class RefusalReason {
+  kBadStreamId,
+  kBadMode,
+  kConflict,
+  kOverload,
+  kShuttingDown,
+  kUnauthorized
+};
+constexpr std::size_t kRefusalReasons = 6;
 
 class Refusals {
  public:

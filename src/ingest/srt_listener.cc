@@ -61,6 +61,8 @@ RejectCode reject_code(media::PublishRefusal::Reason reason) {
       return {RefusalReason::kConflict, SRT_REJX_CONFLICT};
     case media::PublishRefusal::Reason::kShuttingDown:
       return {RefusalReason::kShuttingDown, SRT_REJX_DOWN};
+    case media::PublishRefusal::Reason::kUnauthorized:
+      return {RefusalReason::kUnauthorized, SRT_REJX_UNAUTHORIZED};
     case media::PublishRefusal::Reason::kOverload:
       break;
   }
