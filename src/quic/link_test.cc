@@ -238,6 +238,46 @@ TEST(Connection, EarlyDataIsTakenOnceAndMarked) {
   EXPECT_EQ(replay(stranger), 1);
 }
 
+// Tickets hold under the certificate that they were given under: whoever comes back with an older
+// one shakes hands as a stranger, who sees the new certificate, and what it sent early is not
+// looked at but comes again.
+TEST(Connection, ANewCertificateEndsTheTicketsOfTheOldOne) {
+  Limits limits;
+  limits.early_data = true;
+  SimulatedLink link(1, {}, limits);
+  auto resumption = std::make_shared<Resumption>();
+  std::size_t early_packets = 0;
+  link.tap = [&](bool to_server, std::span<const std::uint8_t> packet) {
+    if (to_server && (packet[0] & 0xf0) == 0xd0) ++early_packets;  // 0-RTT (RFC 9000, 17.2.3)
+    return true;
+  };
+  const auto visit = [&](bool early_data) {
+    const BlobClient& client =
+        link.connect(resumption, early_data, [](BlobClient& c) { c.ask(100); });
+    link.run_until(
+        [&] { return !link.ended.empty() || (!client.replies.empty() && client.all_whole(100)); },
+        seconds(5));
+    link.run_for(milliseconds(100));
+    return link.ended.empty() && !client.replies.empty() && client.all_whole(100);
+  };
+  ASSERT_TRUE(visit(false));
+  const Resumption old = *resumption;
+  ASSERT_TRUE(visit(true));
+  ASSERT_EQ(link.server.metrics.early_data.Value(), 1) << "the ticket is good";
+
+  link.server.core.set_credentials(test_credentials("another"));
+  for (const bool early_data : {false, true}) {
+    SCOPED_TRACE(early_data);
+    *resumption = old;
+    early_packets = 0;
+    EXPECT_TRUE(visit(early_data)) << link.ended;
+    EXPECT_EQ(early_packets > 0, early_data);
+    EXPECT_EQ(link.server.metrics.early_data.Value(), 1);
+  }
+  EXPECT_TRUE(visit(true)) << link.ended;
+  EXPECT_EQ(link.server.metrics.early_data.Value(), 2) << "the new one is good, too";
+}
+
 TEST(Connection, EarlyDataIsRefusedWithoutTheSetting) {
   SimulatedLink link(1);
   auto resumption = std::make_shared<Resumption>();
