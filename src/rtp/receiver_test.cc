@@ -323,7 +323,7 @@ TEST_F(ReceiverTest, RandomPathsLoseOnlyWhatWasLost) {
       arrivals.emplace_back(n * 2 + jitter, sequence);
       if (n > 2 && random() % 100 == 0) arrivals.emplace_back(n * 2 + 45, sequence);
     }
-    std::ranges::stable_sort(arrivals, {}, &std::pair<int, std::uint16_t>::first);
+    std::ranges::sort(arrivals, {}, &std::pair<int, std::uint16_t>::first);
     for (const auto& [ms, sequence] : arrivals) {
       one.push(made(sequence), at(std::chrono::milliseconds(ms)));
       one.idle(at(std::chrono::milliseconds(ms)));
