@@ -25,12 +25,17 @@ namespace mirror::rtp {
 inline constexpr std::size_t kAccessUnitBytesMax = 4U << 20;
 
 // Where on the stream's common time line an RTP timestamp of this track lies. Tracks have clocks
-// of their own with random starts; sender reports tie them together (RFC 3550 6.4.1).
+// of their own with random starts; sender reports tie them together (session_clock.h).
 class TrackClock {
  public:
+  struct Date {
+    media::MediaTime time{};
+    bool discontinuity = false;  // the time line broke before this; told once
+  };
   virtual ~TrackClock() = default;
-  // Timestamps may go backwards (B pictures: RTP carries presentation times).
-  virtual media::MediaTime media_time(std::uint32_t timestamp, Instant received) = 0;
+  // Once for each access unit, in the order of sending. Timestamps may go backwards (B pictures:
+  // RTP carries presentation times).
+  virtual Date date(std::uint32_t timestamp, Instant received) = 0;
 };
 
 class Depacketizer {
