@@ -35,7 +35,8 @@ std::optional<IpAddress> IpAddress::parse(const std::string& text) {
 }
 
 bool IpAddress::is_v4() const {
-  static constexpr std::array<std::uint8_t, kV4At> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255};
+  static constexpr std::array<std::uint8_t, kV4At> kMapped = {0, 0, 0, 0, 0,   0,
+                                                              0, 0, 0, 0, 255, 255};
   return std::equal(kMapped.begin(), kMapped.end(), bytes.begin());
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "rtp/big_endian.h"
+
 namespace mirror::rtp {
 namespace {
 
@@ -16,14 +18,6 @@ constexpr std::uint8_t kTypeAndIndex = 0x3f;  // 0: exclusive or
 constexpr std::int64_t kSequences = 1 << 16;
 constexpr auto kKept = static_cast<std::int64_t>(kFecMediaMax);
 constexpr auto kSpanMax = static_cast<std::int64_t>(kFecSpanMax);
-
-std::uint16_t read_u16(std::span<const std::uint8_t> at) {
-  return static_cast<std::uint16_t>(at[0] << 8U | at[1]);
-}
-
-std::uint32_t read_u32(std::span<const std::uint8_t> at) {
-  return static_cast<std::uint32_t>(read_u16(at)) << 16U | read_u16(at.subspan(2));
-}
 
 void write_u16(std::span<std::uint8_t> at, std::uint16_t value) {
   at[0] = static_cast<std::uint8_t>(value >> 8U);

@@ -278,22 +278,20 @@ void Receiver::measure(const Packet& packet, Instant now) {
   transit_ = transit;
 }
 
-Reception Receiver::take_reception() {
-  constexpr std::int64_t kLostMax = (1 << 23) - 1;
-  constexpr std::int64_t kLostMin = -(1 << 23);
+ReceptionReport Receiver::take_reception() {
   const auto expected = static_cast<std::uint64_t>(highest_ + 1 - first_);
-  const auto lost = static_cast<std::int64_t>(expected) - static_cast<std::int64_t>(received_);
   const std::uint64_t expected_now = expected - std::min(expected, expected_reported_);
   const std::uint64_t received_now = received_ - std::min(received_, received_reported_);
   expected_reported_ = expected;
   received_reported_ = received_;
   const std::uint64_t lost_now = expected_now - std::min(expected_now, received_now);
-  return {.ssrc = ssrc_.value_or(0),
-          .fraction_lost = static_cast<std::uint8_t>(
-              expected_now == 0 ? 0 : std::min<std::uint64_t>(255, lost_now * 256 / expected_now)),
-          .packets_lost = static_cast<std::int32_t>(std::clamp(lost, kLostMin, kLostMax)),
-          .highest_sequence = static_cast<std::uint32_t>(highest_ - kSequences),
-          .jitter = static_cast<std::uint32_t>(std::min(jitter_, 4e9))};
+  const std::uint64_t fraction = expected_now == 0 ? 0 : lost_now * 256 / expected_now;
+  return {
+      .ssrc = ssrc_.value_or(0),
+      .fraction_lost = static_cast<std::uint8_t>(std::min<std::uint64_t>(255, fraction)),
+      .cumulative_lost = static_cast<std::int64_t>(expected) - static_cast<std::int64_t>(received_),
+      .highest_sequence = static_cast<std::uint32_t>(highest_ - kSequences),
+      .jitter = static_cast<std::uint32_t>(std::min(jitter_, 4e9))};
 }
 
 }  // namespace mirror::rtp

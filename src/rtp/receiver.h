@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "media/publish.h"
 #include "rtp/packet.h"
+#include "rtp/rtcp.h"
 
 namespace mirror::rtp {
 
@@ -50,15 +51,6 @@ class PacketSink {
   virtual void on_packet(const Packet& packet, bool gap, Instant received) = 0;
   // What follows is of another sender: its timestamps have nothing to do with the last one's.
   virtual void on_sender_changed() = 0;
-};
-
-// What a reception report block says (RFC 3550 6.4.1), less what it says of sender reports.
-struct Reception {
-  std::uint32_t ssrc = 0;
-  std::uint8_t fraction_lost = 0;      // since the last report, in 256ths
-  std::int32_t packets_lost = 0;       // since the sender's first packet, of 24 bits
-  std::uint32_t highest_sequence = 0;  // with the count of wraps in the upper half
-  std::uint32_t jitter = 0;            // in timestamp units
 };
 
 class Receiver {
@@ -87,8 +79,9 @@ class Receiver {
   // Since this was made. `packets_lost` is what was given up or recovered: what merely came late
   // was not lost.
   const media::TransportStats& stats() const { return stats_; }
-  // For a receiver report. Call once for each: the fraction lost begins anew (RFC 3550 A.3).
-  Reception take_reception();
+  // For a receiver report, less what it says of sender reports. Call once for each: the fraction
+  // lost begins anew (RFC 3550 A.3).
+  ReceptionReport take_reception();
 
  private:
   struct Slot {

@@ -279,20 +279,20 @@ TEST_F(ReceiverTest, PassesOnWhatIsHeldAtTheEnd) {
 }
 
 TEST_F(ReceiverTest, ReportsAsRfc3550Says) {
-  EXPECT_EQ(receiver.take_reception().packets_lost, 0);
+  EXPECT_EQ(receiver.take_reception().fraction_lost, 0);
   for (std::uint16_t n = 65530; n != 4; ++n) {
     if (n == 65534 || n == 2) continue;
     come(n);
   }
-  Reception reception = receiver.take_reception();
+  ReceptionReport reception = receiver.take_reception();
   EXPECT_EQ(reception.ssrc, 0x11223344U);
-  EXPECT_EQ(reception.packets_lost, 2);
+  EXPECT_EQ(reception.cumulative_lost, 2);
   EXPECT_EQ(reception.fraction_lost, 2 * 256 / 10);
   EXPECT_EQ(reception.highest_sequence, 0x10003U);
   come(4);
   come(2);  // late, but it came
   reception = receiver.take_reception();
-  EXPECT_EQ(reception.packets_lost, 1);
+  EXPECT_EQ(reception.cumulative_lost, 1);
   EXPECT_EQ(reception.fraction_lost, 0) << "more than expected came";
 }
 
