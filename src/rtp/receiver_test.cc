@@ -169,16 +169,14 @@ TEST_F(ReceiverTest, TwoSendersWhoTakeTurnsDoNotKeepEachOtherOut) {
 }
 
 TEST_F(ReceiverTest, FollowsASenderThatBeginsAnewElsewhere) {
-  for (const int begin : {30'000, 100, 60'000}) {
+  for (const int begin : {30'000, 60'000}) {
     come(1);
     come(2);
     recorder.take();
     for (int n = begin; n < begin + 20; ++n) come(static_cast<std::uint16_t>(n));
     const auto seen = recorder.take();
     ASSERT_FALSE(seen.empty()) << begin;
-    if (begin > 1000) {
-      EXPECT_EQ(seen.front(), "g" + std::to_string(begin + 15));
-    }
+    EXPECT_EQ(seen.front(), "g" + std::to_string(begin + 15));
     EXPECT_EQ(seen.back(), std::to_string(begin + 19));
     receiver.release();
     recorder.take();
@@ -212,10 +210,12 @@ TEST_F(ReceiverTest, ASecondPathThatLagsIsNoNewBeginning) {
 TEST_F(ReceiverTest, OnePacketFromFarAwayMovesNothing) {
   come(1);
   come(2);
-  come(40'000);
+  come(20'000);
+  come(50'000);
   come(3);
   EXPECT_THAT(recorder.take(), ElementsAre("1", "2", "3"));
   EXPECT_EQ(stats().packets_strange, 1U);
+  EXPECT_EQ(stats().packets_belated, 1U);
 }
 
 TEST_F(ReceiverTest, ALongLossMovesTheWindow) {
