@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -14,12 +15,16 @@ namespace mirror::ingest {
 
 inline constexpr std::uint16_t kPortsApart = 6;
 
+struct PortWish {
+  std::uint16_t port = 0;   // 0: whichever comes
+  bool with_fec = true;     // has the two ports more
+  std::string multicast{};  // inputs of different groups may have the same ports
+};
+
 // For each input the port it wants, or, where that is 0, first_port + kPortsApart x its index among
 // those that want none. The error names two inputs whose ports meet (by their place, counted from
-// 1), or one that has no room below 65536. `with_fec` says of each whether it has the two ports
-// more; of the same length as `wanted`.
+// 1), or one that has no room below 65536.
 Result<std::vector<std::uint16_t>> assign_ports(std::uint16_t first_port,
-                                                std::span<const std::uint16_t> wanted,
-                                                const std::vector<bool>& with_fec);
+                                                std::span<const PortWish> wishes);
 
 }  // namespace mirror::ingest

@@ -8,8 +8,11 @@ namespace {
 
 using testing::ElementsAre;
 
-Result<std::vector<std::uint16_t>> plan(std::uint16_t first, std::vector<std::uint16_t> wanted) {
-  return assign_ports(first, wanted, std::vector<bool>(wanted.size(), true));
+Result<std::vector<std::uint16_t>> plan(std::uint16_t first,
+                                        const std::vector<std::uint16_t>& wanted) {
+  std::vector<PortWish> wishes;
+  for (const std::uint16_t port : wanted) wishes.push_back({.port = port});
+  return assign_ports(first, wishes);
 }
 
 TEST(PortPlan, PutsInputsSixApart) {
@@ -25,8 +28,17 @@ TEST(PortPlan, NamesTwoThatMeet) {
   EXPECT_EQ(plan(5004, {0, 5005}).error().message, "inputs 1 and 2: both need port 5005");
   EXPECT_EQ(plan(5004, {5006, 0}).error().message, "inputs 1 and 2: both need port 5006");
   EXPECT_EQ(plan(5004, {5000, 0}).error().message, "inputs 1 and 2: both need port 5004");
-  const std::vector<std::uint16_t> wanted = {5000, 5002, 5004};
-  EXPECT_TRUE(assign_ports(1, wanted, {false, false, false})) << "without parity they fit";
+  std::vector<PortWish> wishes = {{.port = 5000}, {.port = 5002}, {.port = 5004}};
+  EXPECT_FALSE(assign_ports(1, wishes));
+  for (PortWish& wish : wishes) wish.with_fec = false;
+  EXPECT_TRUE(assign_ports(1, wishes)) << "without parity they fit";
+}
+
+TEST(PortPlan, GroupsDoNotMeet) {
+  const std::vector<PortWish> wishes = {{.port = 5004, .multicast = "239.1.1.1"},
+                                        {.port = 5004, .multicast = "239.1.1.2"},
+                                        {.port = 5004}};
+  EXPECT_THAT(*assign_ports(1, wishes), ElementsAre(5004, 5004, 5004));
 }
 
 TEST(PortPlan, EndsWhereThePortsEnd) {
