@@ -228,9 +228,9 @@ class Loader {
       return;
     }
     const std::size_t count = is_list ? value.children.size() : value.children.size() / 2;
-    if (count > Group::kItemsMax) {
+    if (count > group.items_max) {
       add(value.place, group.path,
-          fmt::format("has {} items, more than {}", count, Group::kItemsMax));
+          fmt::format("has {} items, more than {}", count, group.items_max));
     } else if (is_list) {
       for (std::size_t i = 0; i < value.children.size(); ++i) {
         const YamlNode& item = value.children[i];

@@ -405,6 +405,7 @@ std::vector<Group> make_groups() {
                   {"latency_ms", integer<&D::rule, &Rule::latency>(20, 8000),
                    "Instead of srt.latency_ms."}},
        .required = 0,
+       .items_max = 1000,
        .begin = [](D& draft) { draft.rule = {}; },
        .add =
            [](D& draft, const std::string& key) {
@@ -439,6 +440,7 @@ std::vector<Group> make_groups() {
             {"fec", BoolKey{member<&D::input, &Input::fec>},
              "SMPTE ST 2022-1 on port + 2 and + 4; true unless said otherwise."}},
        .required = 1,
+       .items_max = 256,
        .begin = [](D& draft) { draft.input = {}; },
        .add = [](D& draft,
                  const std::string&) { draft.rtp.inputs.push_back(std::move(draft.input)); },
@@ -463,6 +465,7 @@ std::vector<Group> make_groups() {
                   {"latency_ms", integer<&D::source, &Source::latency>(20, 8000),
                    "Instead of srt.latency_ms."}},
        .required = 2,
+       .items_max = 64,
        .begin = [](D& draft) { draft.source = {}; },
        .add = [](D& draft,
                  const std::string&) { draft.sources.push_back(std::move(draft.source)); },

@@ -82,13 +82,13 @@ struct Key {
 // Several items of the same fields: a list of them, or a map by stream key.
 struct Group {
   enum class Form { kList, kByStreamKey };
-  static constexpr std::size_t kItemsMax = 1000;
 
   std::string_view path;  // "rtp.inputs"
   Form form;
   std::string_view help;
   std::vector<Key> fields;  // their paths are names, and they live in one of Draft's items
   std::size_t required;     // so many of the first fields must be there
+  std::size_t items_max;
 
   void (*begin)(Draft&);  // the Draft's item is fresh
   void (*add)(Draft&, const std::string& stream_key);

@@ -19,7 +19,10 @@
 #include <utility>
 #include <vector>
 
+#include "admission/gate.h"
+#include "admission/webhook.h"
 #include "api/api.h"
+#include "api/feed_directory.h"
 #include "api/push_doors.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -106,8 +109,29 @@ stream::StreamSettings stream_settings(const Config& config) {
           .window = config.hls.window,
           .frame_chunks = config.hls.frame_chunks,
           .reconnect_hold = config.hls.reconnect_hold,
+          .takeover = config.publish.policy == Config::Publish::Policy::kTakeover
+                          ? stream::StreamSettings::Takeover::kAlways
+                          : stream::StreamSettings::Takeover::kWhenSilent,
           .queue_units_max = transcode.queue_frames,
           .queue_bytes_max = transcode.queue_bytes};
+}
+
+admission::GateSettings gate_settings(const Config& config) {
+  admission::GateSettings settings{.token = config.publish.token};
+  for (const auto& [key, rule] : config.streams.rules) {
+    if (!rule.token.empty()) settings.tokens.emplace(key, rule.token);
+  }
+  return settings;
+}
+
+// Null where nobody is asked.
+Result<std::unique_ptr<admission::Webhook>> create_webhook(const Config& config, const Log& log,
+                                                           Metrics& metrics, const Clock& clock) {
+  const auto& webhook = config.publish.webhook;
+  if (webhook.url.empty()) return nullptr;
+  return admission::Webhook::create(
+      {.url = webhook.url, .secret = webhook.secret, .timeout = webhook.timeout}, log, metrics,
+      clock);
 }
 
 ingest::SrtSettings srt_settings(const Config& config) {
@@ -271,11 +295,16 @@ Status run(const Config& config, const Log& log) {
                             epoch_of(clock.now().wall), stream_settings(config),
                             stream_environment);
 
+  auto webhook = create_webhook(config, log, metrics, clock);
+  if (!webhook) return std::unexpected(std::move(webhook.error()));
+  admission::Gate gate(gate_settings(config), registry, webhook->get(), metrics);
+
   // Viewers.
   std::atomic<bool> draining{false};
   const api::ApiSettings api_settings{.cors_allow_origins = config.cors.allow_origins};
   api::PushDoors push_doors;
-  const api::ApiEnvironment api_environment{registry, push_doors, metrics, clock, draining};
+  api::FeedDirectory feeds;
+  const api::ApiEnvironment api_environment{registry, push_doors, feeds, metrics, clock, draining};
   const auto credentials = credentials_of(config, clock.now().wall);
   if (!credentials) return std::unexpected(credentials.error());
   auto server = http::Server::create(
@@ -288,7 +317,7 @@ Status run(const Config& config, const Log& log) {
   auto threads = std::make_unique<LoopThreads>(loops);
 
   // Publishers.
-  auto srt = ingest::SrtListener::create(srt_settings(config), registry, log, metrics, clock);
+  auto srt = ingest::SrtListener::create(srt_settings(config), gate, log, metrics, clock);
   if (!srt) return std::unexpected(std::move(srt.error()));
 
   log.info("app", "serving",
