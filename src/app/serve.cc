@@ -11,6 +11,7 @@
 #include <ctime>
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -31,6 +32,7 @@
 #include "base/wake.h"
 #include "http/http3_frames.h"
 #include "http/server.h"
+#include "ingest/srt_caller.h"
 #include "ingest/srt_listener.h"
 #include "net/event_loop.h"
 #include "net/tls.h"
@@ -135,12 +137,37 @@ Result<std::unique_ptr<admission::Webhook>> create_webhook(const Config& config,
 }
 
 ingest::SrtSettings srt_settings(const Config& config) {
+  std::map<std::string, ingest::SrtRule, std::less<>> rules;
+  for (const auto& [key, rule] : config.streams.rules) {
+    rules.emplace(key, ingest::SrtRule{.passphrase = rule.passphrase, .latency = rule.latency});
+  }
   return {.address = config.srt.address,
           .port = config.srt.port,
           .latency = config.srt.latency,
           .passphrase = config.srt.passphrase,
+          .rules = std::move(rules),
           .publishers_max = config.srt.max_publishers,
           .peer_idle_timeout = config.srt.peer_idle_timeout};
+}
+
+// Null where there is nothing to fetch.
+Result<std::unique_ptr<ingest::SrtCaller>> create_caller(const Config& config,
+                                                         media::PublisherGate& gate, const Log& log,
+                                                         Metrics& metrics, const Clock& clock) {
+  if (config.sources.empty()) return nullptr;
+  ingest::SrtCallerSettings settings{.latency = config.srt.latency,
+                                     .peer_idle_timeout = config.srt.peer_idle_timeout,
+                                     .private_addresses = config.srt.call_private_addresses};
+  for (const Config::Source& source : config.sources) {
+    auto key = media::StreamKey::parse(source.stream);
+    if (!key) return std::unexpected(std::move(key.error()).within("sources"));
+    settings.sources.push_back({.stream = *std::move(key),
+                                .url = source.url,
+                                .stream_id = source.stream_id,
+                                .passphrase = source.passphrase,
+                                .latency = source.latency});
+  }
+  return ingest::SrtCaller::create(std::move(settings), gate, log, metrics, clock);
 }
 
 http::Limits http_limits(const Config& config) {
@@ -319,6 +346,10 @@ Status run(const Config& config, const Log& log) {
   // Publishers.
   auto srt = ingest::SrtListener::create(srt_settings(config), gate, log, metrics, clock);
   if (!srt) return std::unexpected(std::move(srt.error()));
+  auto caller = create_caller(config, gate, log, metrics, clock);
+  if (!caller) return std::unexpected(std::move(caller.error()));
+  feeds.add(**srt);
+  if (*caller) feeds.add(**caller);
 
   log.info("app", "serving",
            {{"srt_port", config.srt.port},
@@ -335,11 +366,12 @@ Status run(const Config& config, const Log& log) {
   draining.store(true, std::memory_order_release);
   const bool had_streams = !registry.streams()->empty();
   (*srt)->stop();
+  if (*caller) (*caller)->stop();
   registry.stop_all();
   wait_until_ended(registry);
   if (had_streams) std::this_thread::sleep_for(kAfterglow);
   drain(**server, quic->get());
-  threads.reset();
+  threads.reset();  // nobody asks `feeds` any more
   log.info("app", "stopped");
   return {};
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ingest/stream_id.h"
+
 namespace mirror::ingest {
 
 std::string_view name_of(RefusalReason reason) {
@@ -34,24 +36,28 @@ Refusals::Refusals(const Log& log, Metrics& metrics) : log_(log), counters_{} {
 
 void Refusals::tell(RefusalReason reason, std::string_view why, std::string_view remote,
                     std::string_view stream_id, Instant now) {
+  const std::string shown = without_token(stream_id);
   counters_[static_cast<std::size_t>(reason)]->Increment();
   std::uint64_t left_out = 0;
   {
     const std::lock_guard lock(mutex_);
     if (recent_.size() == kRecentMax) recent_.pop_front();
-    recent_.push_back({now.wall, reason, std::string(why), std::string(remote),
-                       std::string(stream_id.substr(0, kRefusedIdBytesMax))});
+    recent_.push_back({.at = now.wall,
+                       .reason = std::string(name_of(reason)),
+                       .why = std::string(why),
+                       .remote = std::string(remote),
+                       .asked_for = shown.substr(0, kRefusedIdBytesMax)});
     if (!may_write(now.steady, left_out)) return;
   }
   log_.warning("ingest", "publisher refused",
                {{"reason", name_of(reason)},
                 {"why", why},
                 {"remote", remote},
-                {"stream_id", stream_id},
+                {"stream_id", shown},
                 {"refusals_not_logged", left_out}});
 }
 
-std::vector<Refusal> Refusals::recent() const {
+std::vector<media::TurnedAway> Refusals::recent() const {
   const std::lock_guard lock(mutex_);
   return {recent_.begin(), recent_.end()};
 }

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "media/feed_state.h"
 
 namespace mirror::ingest {
 
@@ -33,26 +34,20 @@ enum class RefusalReason {
 inline constexpr std::size_t kRefusalReasons = 7;
 std::string_view name_of(RefusalReason reason);
 
-// One publisher turned away.
-struct Refusal {
-  WallTime at;
-  RefusalReason reason;
-  std::string why;
-  std::string remote;
-  std::string stream_id;  // what the stranger sent, cut to kRefusedIdBytesMax
-};
+// Of what a stranger sent, so much is kept.
 inline constexpr std::size_t kRefusedIdBytesMax = 128;
 
 class Refusals {
  public:
   Refusals(const Log& log, Metrics& metrics);
 
-  // `stream_id` is what the stranger sent; the log escapes and cuts it.
+  // `stream_id` is what the stranger sent; the log escapes and cuts it, and a token in it is left
+  // out: it may be right.
   void tell(RefusalReason reason, std::string_view why, std::string_view remote,
             std::string_view stream_id, Instant now);
 
   // The last kRecentMax, oldest first.
-  std::vector<Refusal> recent() const;
+  std::vector<media::TurnedAway> recent() const;
 
  private:
   static constexpr std::size_t kRecentMax = 32;
@@ -69,7 +64,7 @@ class Refusals {
   double tokens_ = kBurst;  // guarded by mutex_, as all below
   SteadyTime last_{};
   std::uint64_t left_out_ = 0;
-  std::deque<Refusal> recent_;
+  std::deque<media::TurnedAway> recent_;
 };
 
 }  // namespace mirror::ingest

@@ -26,8 +26,8 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using State = SourceStatus::State;
-using Statuses = std::vector<SourceStatus>;
+using State = media::FeedState::State;
+using Statuses = std::vector<media::FeedState>;
 
 constexpr seconds kLookupWithin{10};
 constexpr seconds kDialWithin{5};
@@ -62,7 +62,7 @@ struct Source {
   Redial redial;
   Phase phase = Waiting{};
   bool was_live = false;
-  SourceStatus status{};
+  media::FeedState status{};
 };
 
 enum class Failure { kUnreachable, kRefused };
@@ -84,26 +84,13 @@ Result<std::vector<Source>> sources_of(std::vector<SrtSource> settings) {
         return std::unexpected(std::move(status.error()).within(where));
       }
     }
+    if (!each.stream_id.empty()) url->stream_id = each.stream_id;
     sources.emplace_back(std::move(each), *std::move(url), entropy());
   }
   return sources;
 }
 
 }  // namespace
-
-std::string_view name_of(State state) {
-  switch (state) {
-    case State::kConnecting:
-      return "connecting";
-    case State::kLive:
-      return "live";
-    case State::kReconnecting:
-      return "reconnecting";
-    case State::kRefused:
-      break;
-  }
-  return "refused";
-}
 
 struct SrtCaller::Impl {
   Impl(SrtCallerSettings s, std::vector<Source> all, media::PublisherGate& g, const Log& l,
@@ -217,7 +204,7 @@ void SrtCaller::Impl::take_addresses(Source& source, LookingUp& looking, Instant
 // What the name means now is what counts, so addresses are judged at each dial, and the one that
 // was judged is the one that is dialled. Several are tried in turn, one a dial.
 void SrtCaller::Impl::dial(Source& source, const std::vector<Address>& addresses, Instant now) {
-  ++source.status.dials;
+  ++source.status.attempts;
   changed = true;
   dials.Increment();
   std::vector<Address> allowed;
@@ -230,7 +217,7 @@ void SrtCaller::Impl::dial(Source& source, const std::vector<Address>& addresses
         source, Failure::kRefused,
         "the address is private or nobody's, and the configuration allows only public ones", now);
   }
-  const Address& address = allowed[source.status.dials % allowed.size()];
+  const Address& address = allowed[source.status.attempts % allowed.size()];
   media::PublishRequest request{source.settings.stream, "srt", text_of(address.get())};
   request.configured = true;
   if (const auto refusal = gate.admit(request)) {
@@ -313,9 +300,9 @@ void SrtCaller::Impl::failed(Source& source, Failure failure, std::string why, I
   if (news) {
     log.warning("ingest", "source not reached",
                 {{"stream", source.settings.stream.text()},
-                 {"url", source.settings.url},
+                 {"url", source.status.endpoint},
                  {"why", why},
-                 {"dials", source.status.dials}});
+                 {"dials", source.status.attempts}});
   }
   become(source, state, std::move(why), now);
 }
@@ -348,7 +335,9 @@ Result<std::unique_ptr<SrtCaller>> SrtCaller::create(SrtCallerSettings settings,
   const Instant now = clock.now();
   for (Source& source : *sources) {
     source.status.stream = source.settings.stream.text();
-    source.status.url = source.settings.url;
+    source.status.kind = "srt";
+    // What follows may be a stream id, and a stream id may hold a token.
+    source.status.endpoint = source.settings.url.substr(0, source.settings.url.find('?'));
     source.status.since = now.wall;
   }
   auto impl = std::make_unique<Impl>(std::move(settings), *std::move(sources), gate, log, metrics,
@@ -359,7 +348,7 @@ Result<std::unique_ptr<SrtCaller>> SrtCaller::create(SrtCallerSettings settings,
   return std::unique_ptr<SrtCaller>(new SrtCaller(std::move(impl)));
 }
 
-std::shared_ptr<const Statuses> SrtCaller::sources() const { return impl_->snapshot.read(); }
+std::vector<media::FeedState> SrtCaller::feeds() const { return *impl_->snapshot.read(); }
 
 void SrtCaller::stop() {
   impl_->thread.request_stop();

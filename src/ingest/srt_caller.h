@@ -22,6 +22,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "ingest/srt_address.h"
+#include "media/feed_state.h"
 #include "media/publish.h"
 #include "media/stream_key.h"
 
@@ -30,6 +31,7 @@ namespace mirror::ingest {
 struct SrtSource {
   media::StreamKey stream;
   std::string url;                       // as parse_srt_url takes it
+  std::string stream_id{};               // instead of the URL's; at most 512 bytes
   std::string passphrase{};              // 10 to 79 characters; empty: in the clear
   std::chrono::milliseconds latency{0};  // 0: the caller's
 };
@@ -43,24 +45,7 @@ struct SrtCallerSettings {
   bool private_addresses = false;          // whether this machine, link and site may be dialled
 };
 
-// How a source is. Its words are for operators, and say nothing secret.
-struct SourceStatus {
-  enum class State {
-    kConnecting,    // has not been live yet
-    kLive,          // connected, and its publication is open
-    kReconnecting,  // was live, and is dialled again
-    kRefused        // the far end, our gate or the settings say no; dialled again, rarely
-  };
-  std::string stream;
-  std::string url;
-  State state = State::kConnecting;
-  std::string why;   // of the last failure; empty while live
-  WallTime since{};  // when this state began
-  std::uint64_t dials = 0;
-};
-std::string_view name_of(SourceStatus::State state);
-
-class SrtCaller {
+class SrtCaller final : public media::FeedReporter {
  public:
   static constexpr std::size_t kSourcesMax = 64;
 
@@ -70,12 +55,12 @@ class SrtCaller {
                                                    media::PublisherGate& gate, const Log& log,
                                                    Metrics& metrics, const Clock& clock,
                                                    Lookup::Resolve resolve = &Lookup::system);
-  ~SrtCaller();
+  ~SrtCaller() override;
   SrtCaller(const SrtCaller&) = delete;
   SrtCaller& operator=(const SrtCaller&) = delete;
 
   // In the order of the settings. Any thread.
-  std::shared_ptr<const std::vector<SourceStatus>> sources() const;
+  std::vector<media::FeedState> feeds() const override;
 
   // Hangs up and ends the publications on "ingest-call"; returns when that is done, within some
   // 50 ms. Call from any thread but that. Idempotent.

@@ -24,7 +24,7 @@ namespace mirror::ingest {
 namespace {
 
 using namespace std::chrono_literals;
-using State = SourceStatus::State;
+using State = media::FeedState::State;
 using test::FakeGate;
 using test::kDeadline;
 using test::Seen;
@@ -127,19 +127,20 @@ class SrtCallerTest : public testing::Test {
   static std::string url(const FarEnd& far_end) {
     return fmt::format("srt://127.0.0.1:{}?streamid=feed%201", far_end.port());
   }
-  SourceStatus status() const { return caller_->sources()->at(0); }
+  media::FeedState status() const { return caller_->feeds().at(0); }
   // The status once it is as `condition` wants it; as it is at the deadline.
-  SourceStatus status_when(const std::function<bool(const SourceStatus&)>& condition) const {
+  media::FeedState status_when(
+      const std::function<bool(const media::FeedState&)>& condition) const {
     const auto deadline = std::chrono::steady_clock::now() + kDeadline;
-    SourceStatus now = status();
+    media::FeedState now = status();
     while (!condition(now) && std::chrono::steady_clock::now() < deadline) {
       std::this_thread::sleep_for(5ms);
       now = status();
     }
     return now;
   }
-  SourceStatus status_in(State state) const {
-    return status_when([&](const SourceStatus& now) { return now.state == state; });
+  media::FeedState status_in(State state) const {
+    return status_when([&](const media::FeedState& now) { return now.state == state; });
   }
 
   SrtLibrary library_;
@@ -157,10 +158,10 @@ TEST_F(SrtCallerTest, FetchesAFeed) {
   ASSERT_TRUE(gate_.wait_for("cam1", [](const Seen& seen) { return seen.packets > 0; }));
   EXPECT_EQ(far_end.stream_id(), "feed 1");
   EXPECT_TRUE(gate_.seen("cam1").configured) << "nobody asks it for a token";
-  const SourceStatus live = status();
+  const media::FeedState live = status();
   EXPECT_EQ(live.state, State::kLive);
   EXPECT_EQ(live.why, "");
-  EXPECT_EQ(live.dials, 1U);
+  EXPECT_EQ(live.attempts, 1U);
   caller_->stop();
   EXPECT_EQ(gate_.seen("cam1").closed, 1);
   caller_->stop();
@@ -192,7 +193,7 @@ TEST_F(SrtCallerTest, DialsAgainUntilSomebodyIsThere) {
     port = far_end.port();
   }
   dial(fmt::format("srt://127.0.0.1:{}", port));
-  EXPECT_EQ(status_when([](const SourceStatus& now) { return !now.why.empty(); }).state,
+  EXPECT_EQ(status_when([](const media::FeedState& now) { return !now.why.empty(); }).state,
             State::kConnecting);
   const FarEnd far_end(port);
   EXPECT_TRUE(gate_.wait_for("cam1", [](const Seen& seen) { return seen.packets > 0; }));
@@ -281,7 +282,8 @@ TEST_F(SrtCallerTest, ANameThatIsNotThereIsDialledAgain) {
         [](const std::string&, std::uint16_t) {
           return Result<std::vector<Address>>(fail("no such name"));
         });
-  const SourceStatus failed = status_when([](const SourceStatus& now) { return !now.why.empty(); });
+  const media::FeedState failed =
+      status_when([](const media::FeedState& now) { return !now.why.empty(); });
   EXPECT_EQ(failed.why, "the name cannot be looked up: no such name");
   EXPECT_EQ(failed.state, State::kConnecting);
 }

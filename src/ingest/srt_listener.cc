@@ -361,7 +361,7 @@ Result<std::unique_ptr<SrtListener>> SrtListener::create(SrtSettings settings,
 
 std::uint16_t SrtListener::port() const { return impl_->port; }
 
-std::vector<Refusal> SrtListener::refusals() const { return impl_->refusals.recent(); }
+std::vector<media::TurnedAway> SrtListener::turned_away() const { return impl_->refusals.recent(); }
 
 void SrtListener::stop() {
   impl_->stopping = true;

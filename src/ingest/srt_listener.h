@@ -21,6 +21,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "ingest/refusals.h"
+#include "media/feed_state.h"
 #include "media/publish.h"
 
 namespace mirror::ingest {
@@ -47,20 +48,22 @@ struct SrtSettings {
   int udp_receive_buffer_bytes = 32 << 20;            // of the port: 100 ms of 25 such feeds
 };
 
-class SrtListener {
+class SrtListener final : public media::FeedReporter {
  public:
   // Binds and starts. `gate`, `log`, `metrics` and `clock` outlive the listener.
   static Result<std::unique_ptr<SrtListener>> create(SrtSettings settings,
                                                      media::PublisherGate& gate, const Log& log,
                                                      Metrics& metrics, const Clock& clock);
-  ~SrtListener();
+  ~SrtListener() override;
   SrtListener(const SrtListener&) = delete;
   SrtListener& operator=(const SrtListener&) = delete;
 
   // The port bound.
   std::uint16_t port() const;
+  // Nothing: callers are not named by the configuration.
+  std::vector<media::FeedState> feeds() const override { return {}; }
   // The last callers turned away, oldest first. Any thread.
-  std::vector<Refusal> refusals() const;
+  std::vector<media::TurnedAway> turned_away() const override;
   // Refuses new callers, hangs up on all others and ends their publications on "ingest-srt";
   // returns when that is done, within some 100 ms. Call from any thread but "ingest-srt".
   // Idempotent.

@@ -276,14 +276,14 @@ TEST_F(SrtListenerTest, TellsOfWhomLibsrtRefused) {
   EXPECT_EQ(publish("cam1", "wrong staple").reject, SRT_REJ_BADSECRET);
   EXPECT_EQ(publish("cam2", "battery staple").reject, SRT_REJ_UNSECURE);
   const auto deadline = std::chrono::steady_clock::now() + kDeadline;
-  std::vector<Refusal> refusals;
+  std::vector<media::TurnedAway> refusals;
   while (refusals.size() < 2 && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(10ms);
-    refusals = listener_->refusals();
+    refusals = listener_->turned_away();
   }
   ASSERT_EQ(refusals.size(), 2U);
-  for (const Refusal& refusal : refusals) EXPECT_EQ(refusal.reason, RefusalReason::kHandshake);
-  EXPECT_EQ(refusals[0].stream_id, "cam1");
+  for (const auto& refusal : refusals) EXPECT_EQ(refusal.reason, "handshake");
+  EXPECT_EQ(refusals[0].asked_for, "cam1");
   EXPECT_THAT(refusals[0].why, testing::HasSubstr("passphrase is missing or wrong"));
   EXPECT_THAT(refusals[1].why, testing::HasSubstr("has no passphrase"));
   EXPECT_THAT(metrics_.render(),

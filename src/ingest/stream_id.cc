@@ -73,4 +73,27 @@ std::expected<StreamId, BadStreamId> parse_stream_id(std::string_view text) {
   return parse_decoded(*decoded);
 }
 
+std::string without_token(std::string_view text) {
+  std::string decoded(text);
+  if (text.starts_with("%23")) {
+    auto whole = percent_decoded(text);
+    if (!whole) return "(badly percent-encoded)";
+    decoded = *std::move(whole);
+  }
+  std::string out;
+  std::string_view rest = decoded;
+  constexpr std::string_view kStandard = "#!::";
+  if (rest.starts_with(kStandard)) {
+    out = kStandard;
+    rest.remove_prefix(kStandard.size());
+  }
+  while (true) {
+    const std::string_view pair = rest.substr(0, rest.find(','));
+    out += pair.starts_with("s=") ? "s=…" : pair;
+    if (pair.size() == rest.size()) return out;
+    out += ',';
+    rest.remove_prefix(pair.size() + 1);
+  }
+}
+
 }  // namespace mirror::ingest

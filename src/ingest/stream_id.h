@@ -32,4 +32,8 @@ struct BadStreamId {
 // At most 512 bytes (SRTO_STREAMID), of which none is a control character.
 std::expected<StreamId, BadStreamId> parse_stream_id(std::string_view text);
 
+// `text` as it may be shown: every `s=` value replaced by "…". What is percent-encoded as a whole
+// is decoded, or not shown if it cannot be.
+std::string without_token(std::string_view text);
+
 }  // namespace mirror::ingest

@@ -108,5 +108,16 @@ TEST(StreamId, ReplaysTheFuzzCorpus) {
   EXPECT_GT(inputs, 5);
 }
 
+TEST(StreamId, IsShownWithoutItsToken) {
+  EXPECT_EQ(without_token("cam1"), "cam1");
+  EXPECT_EQ(without_token(""), "");
+  EXPECT_EQ(without_token("#!::r=cam1,s=secret,m=publish"), "#!::r=cam1,s=…,m=publish");
+  EXPECT_EQ(without_token("#!::s=secret"), "#!::s=…");
+  EXPECT_EQ(without_token("#!::r=cam1,s=one,s=two,"), "#!::r=cam1,s=…,s=…,");
+  EXPECT_EQ(without_token("%23!::r%3Dcam1%2Cs%3Dsecret"), "#!::r=cam1,s=…");
+  EXPECT_EQ(without_token("%23!::s%3Dsecret%2"), "(badly percent-encoded)");
+  EXPECT_EQ(without_token("s=secret"), "s=…");
+}
+
 }  // namespace
 }  // namespace mirror::ingest
