@@ -33,7 +33,7 @@ struct RtpSettings {
 
   struct Input {
     media::StreamKey stream;
-    std::uint16_t port = 0;              // see port_plan.h; of no meaning where there is an SDP
+    std::uint16_t port = 0;              // of no meaning where there is a description
     std::string multicast{};             // a group to join; empty: unicast
     std::string interface{};             // by which to join; empty: the system chooses
     std::vector<std::string> senders{};  // addresses or prefixes; empty: anybody's

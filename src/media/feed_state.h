@@ -1,5 +1,5 @@
 // FeedState: what became of one feed that the configuration names: a source that we dial, a port
-// of our own. Plain data for the API and for the log.
+// of our own. TurnedAway: a publisher who called and was refused. Plain data for the API.
 #pragma once
 
 #include <cstdint>
@@ -42,12 +42,22 @@ constexpr std::string_view name_of(FeedState::State state) {
   return "unknown";
 }
 
+struct TurnedAway {
+  WallTime at{};
+  std::string reason;     // a fixed word: "conflict", "overload", "unauthorized", …
+  std::string why;        // in words
+  std::string remote;     // "192.0.2.1:40000"
+  std::string asked_for;  // the stream id or key as it came, without what it said to be let in
+};
+
 // Who can tell of such feeds. Asked by network loops: any thread, and the answer is at once.
 class FeedReporter {
  public:
   virtual ~FeedReporter() = default;
   // In the order of the configuration.
   virtual std::vector<FeedState> feeds() const = 0;
+  // The last ones, oldest first; few.
+  virtual std::vector<TurnedAway> turned_away() const { return {}; }
 };
 
 }  // namespace mirror::media

@@ -25,6 +25,23 @@ export function publishWithSource(t, server, streamId, args = []) {
   return ending(t, new Child(binary('mirror-source'), all, { env: sourceEnvironment }));
 }
 
+// Sound alone: a publisher whose stream exists and costs next to nothing.
+export function publishTone(t, server, streamId) {
+  return ending(
+    t,
+    new Child('ffmpeg', [
+      '-hide_banner', '-loglevel', 'warning', '-nostdin', '-re', '-f', 'lavfi', '-i', 'sine',
+      '-c:a', 'aac', '-f', 'mpegts', server.srtUrl(streamId),
+    ]),
+  );
+}
+
+// A stream id in the standard form (SRT Access Control), for a URL.
+export function accessControl(key, { token, user } = {}) {
+  const more = `${user ? `,u=${user}` : ''}${token ? `,s=${token}` : ''}`;
+  return encodeURIComponent(`#!::r=${key},m=publish${more}`);
+}
+
 const kTsPacket = 188;
 const kPayload = 7 * kTsPacket;  // what fits one SRT packet of live mode
 
