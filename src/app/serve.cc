@@ -25,6 +25,7 @@
 #include "api/api.h"
 #include "api/feed_directory.h"
 #include "api/push_doors.h"
+#include "app/rtp_settings.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -32,6 +33,7 @@
 #include "base/wake.h"
 #include "http/http3_frames.h"
 #include "http/server.h"
+#include "ingest/rtp_listener.h"
 #include "ingest/srt_caller.h"
 #include "ingest/srt_listener.h"
 #include "net/event_loop.h"
@@ -168,6 +170,16 @@ Result<std::unique_ptr<ingest::SrtCaller>> create_caller(const Config& config,
                                 .latency = source.latency});
   }
   return ingest::SrtCaller::create(std::move(settings), gate, log, metrics, clock);
+}
+
+// Null where nothing is to come over RTP.
+Result<std::unique_ptr<ingest::RtpListener>> create_rtp(const Config& config,
+                                                        media::PublisherGate& gate, const Log& log,
+                                                        Metrics& metrics, const Clock& clock) {
+  if (config.rtp.inputs.empty()) return nullptr;
+  auto settings = rtp_settings(config);
+  if (!settings) return std::unexpected(std::move(settings.error()));
+  return ingest::RtpListener::create(*std::move(settings), gate, log, metrics, clock);
 }
 
 http::Limits http_limits(const Config& config) {
@@ -348,8 +360,11 @@ Status run(const Config& config, const Log& log) {
   if (!srt) return std::unexpected(std::move(srt.error()));
   auto caller = create_caller(config, gate, log, metrics, clock);
   if (!caller) return std::unexpected(std::move(caller.error()));
+  auto rtp = create_rtp(config, gate, log, metrics, clock);
+  if (!rtp) return std::unexpected(std::move(rtp.error()));
   feeds.add(**srt);
   if (*caller) feeds.add(**caller);
+  if (*rtp) feeds.add(**rtp);
 
   log.info("app", "serving",
            {{"srt_port", config.srt.port},
@@ -367,6 +382,7 @@ Status run(const Config& config, const Log& log) {
   const bool had_streams = !registry.streams()->empty();
   (*srt)->stop();
   if (*caller) (*caller)->stop();
+  if (*rtp) (*rtp)->stop();
   registry.stop_all();
   wait_until_ended(registry);
   if (had_streams) std::this_thread::sleep_for(kAfterglow);

@@ -37,7 +37,7 @@ std::optional<media::PublishRefusal> Registry::admit(const media::PublishRequest
   const auto streams = streams_.read();
   const auto it = streams->find(request.key.text());
   if (it != streams->end() && !it->second->expired()) {
-    auto why = it->second->why_not();
+    auto why = it->second->why_not(request);
     return why ? std::optional(conflict(*std::move(why))) : std::nullopt;
   }
   if (streams->size() >= streams_max_) {

@@ -195,7 +195,7 @@ void Stream::stop() {
   queue_.close();
 }
 
-std::optional<std::string> Stream::why_not() const {
+std::optional<std::string> Stream::why_not(const media::PublishRequest& request) const {
   const std::uint64_t holder = holder_.load(std::memory_order_acquire);
   if (holder == 0) return std::nullopt;
   if (holder == kClosed) return fmt::format("stream '{}' is closing", key_.text());
@@ -204,7 +204,7 @@ std::optional<std::string> Stream::why_not() const {
     return now - since.load(std::memory_order_acquire) > std::chrono::nanoseconds(period).count();
   };
   if (longer_ago(last_received_ns_, settings_.takeover_after)) return std::nullopt;
-  if (settings_.takeover == StreamSettings::Takeover::kWhenSilent) {
+  if (settings_.takeover == StreamSettings::Takeover::kWhenSilent || !request.may_displace) {
     return fmt::format("stream '{}' is already live", key_.text());
   }
   if (longer_ago(taken_over_ns_, settings_.takeover_every)) return std::nullopt;
@@ -216,7 +216,7 @@ std::expected<std::unique_ptr<media::Publication>, std::string> Stream::open_tur
     const media::PublishRequest& request) {
   const std::lock_guard lock(turns_mutex_);
   std::uint64_t holder = holder_.load(std::memory_order_acquire);
-  if (auto why = why_not()) return std::unexpected(*std::move(why));
+  if (auto why = why_not(request)) return std::unexpected(*std::move(why));
   const std::uint64_t number = turns_opened_ + 1;
   // Fails only when the media thread has closed the stream at this very moment.
   if (!holder_.compare_exchange_strong(holder, number, std::memory_order_acq_rel)) {

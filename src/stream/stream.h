@@ -84,7 +84,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::expected<std::unique_ptr<media::Publication>, std::string> open_turn(
       const media::PublishRequest& request);
   // Any thread: why open_turn() would fail now; nothing when it would not.
-  std::optional<std::string> why_not() const;
+  std::optional<std::string> why_not(const media::PublishRequest& request) const;
 
   // Any thread.
   std::shared_ptr<const hls::Presentation> presentation() const { return presentation_.read(); }
