@@ -148,6 +148,10 @@ struct RtpInput::Feed {
 
 void RtpInput::Medium::on_packet(const rtp::Packet& packet, bool gap, Instant received) {
   if (input_.is_transport_stream()) {
+    if (input_.plain_) {  // it has been silent, and this is RTP
+      input_.plain_.reset();
+      on_sender_changed();
+    }
     input_.on_transport_stream(packet.payload, received);
     return;
   }
@@ -436,13 +440,9 @@ void RtpInput::idle(Instant now) {
 }
 
 void RtpInput::repair(Instant now) {
-  if (!fec_ || !fec_->active()) return;
+  if (!fec_) return;
   rtp::Receiver& receiver = media_.front()->receiver;
-  if (now.steady - fec_last_ >= kParityGone) {
-    fec_->reset();
-    receiver.expect_repair(0);
-    return;
-  }
+  if (fec_->active() && now.steady - fec_last_ >= kParityGone) fec_->reset();
   receiver.expect_repair(fec_->repair_packets());
   fec_->recover([&](std::span<const std::uint8_t> made) { receiver.push_recovered(made, now); });
 }
@@ -516,6 +516,7 @@ std::optional<RtpInput::Report> RtpInput::take_report(Instant now) {
 
 void RtpInput::stop(Instant now) {
   now_ = now;
+  forget_senders();
   stopped_ = true;
   end_feed("shutting down", now, State::kReconnecting);
 }

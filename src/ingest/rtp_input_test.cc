@@ -230,6 +230,22 @@ TEST_F(RtpInputTest, TakesMpegTsWithoutRtp) {
   EXPECT_EQ(gate.turns[1]->request.protocol, "rtp");
 }
 
+TEST_F(RtpInputTest, RtpMayFollowPlainAndPlainRtp) {
+  plain();
+  pass(1002ms);
+  send(1, 2);
+  ASSERT_EQ(gate.turns.size(), 2U);
+  EXPECT_FALSE(gate.turns[0]->open);
+  EXPECT_EQ(gate.turns[1]->request.protocol, "rtp");
+  plain();
+  EXPECT_EQ(gate.turns.size(), 2U) << "the sender by RTP is not silent";
+  pass(1002ms);
+  plain();
+  ASSERT_EQ(gate.turns.size(), 3U);
+  EXPECT_FALSE(gate.turns[1]->open);
+  EXPECT_EQ(gate.turns[2]->request.protocol, "udp");
+}
+
 TEST_F(RtpInputTest, TakesMpegTsThatIsCutAnywhere) {
   Datagram stream;
   for (int i = 0; i < 6; ++i) {
