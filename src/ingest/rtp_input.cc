@@ -135,10 +135,6 @@ struct RtpInput::Feed {
   std::vector<rtp::SessionClock::Track*> tracks{};
   std::vector<std::unique_ptr<rtp::Depacketizer>> depacketizers{};
 
-  void idle(Instant now) {
-    if (demuxer) demuxer->idle(now);
-    for (auto& each : depacketizers) each->idle(now);
-  }
   void flush() {
     if (demuxer) demuxer->flush();
     for (auto& each : depacketizers) each->flush();
@@ -205,8 +201,7 @@ Result<std::unique_ptr<RtpInput>> RtpInput::create(RtpInputSettings settings,
   media::DemuxStats stats;
   for (const rtp::SdpMedia& medium : settings.media) {
     if (medium.clock_rate == 0) return fail("{}: no clock rate", medium.kind);
-    auto made =
-        rtp::make_depacketizer(medium, 0, nobody, clock.add_track(medium.clock_rate), stats);
+    auto made = rtp::make_depacketizer(medium, 0, nobody, clock.add_track(medium), stats);
     if (!made) return std::unexpected(std::move(made.error()).within(medium.kind));
   }
   return std::unique_ptr<RtpInput>(new RtpInput(std::move(settings), gate, log, seed, now));
@@ -370,7 +365,7 @@ void RtpInput::open_feed(Instant now) {
     const rtp::SdpMedia& medium = settings_.media[i];
     const auto id = static_cast<media::TrackId>(i + 1);
     tracks.push_back({id, codec_of(medium), medium.language, ""});
-    feed_->tracks.push_back(&feed_->clock.add_track(medium.clock_rate));
+    feed_->tracks.push_back(&feed_->clock.add_track(medium));
     // create() has tried it.
     feed_->depacketizers.push_back(*rtp::make_depacketizer(medium, id, *feed_->publication,
                                                            *feed_->tracks.back(), feed_->stats));
@@ -424,7 +419,11 @@ void RtpInput::idle(Instant now) {
   repair(now);
   for (const auto& medium : media_) medium->receiver.idle(now);
   if (feed_) {
-    feed_->idle(now);
+    for (std::size_t i = 0; i < media_.size(); ++i) {
+      if (media_[i]->receiver.holds_back()) continue;
+      if (feed_->demuxer) feed_->demuxer->idle(now);
+      if (!feed_->demuxer) feed_->depacketizers[i]->idle(now);
+    }
     if (now.steady >= feed_->report_at) look_after(now);
   }
   const bool somebody = plain_ || std::ranges::any_of(media_, [](const auto& medium) {
