@@ -119,6 +119,13 @@ class RtpInput::Medium final : public rtp::PacketSink {
   rtp::NtpTime last_report = 0;
   SteadyTime last_report_at{};
   SteadyTime report_at{};
+  bool said_goodbye = false;  // and nothing has come since
+
+  void forget_sender() {
+    receiver.release();
+    rtcp_sender.reset();
+    said_goodbye = false;
+  }
 };
 
 // From the gate's word to its end.
@@ -143,6 +150,7 @@ struct RtpInput::Feed {
 };
 
 void RtpInput::Medium::on_packet(const rtp::Packet& packet, bool gap, Instant received) {
+  said_goodbye = false;
   if (input_.is_transport_stream()) {
     if (input_.plain_) {  // it has been silent, and this is RTP
       input_.plain_.reset();
@@ -322,7 +330,10 @@ void RtpInput::push_rtcp(std::size_t medium, std::span<const std::uint8_t> datag
   if (std::ranges::find(compound->goodbyes, *of.receiver.ssrc()) == compound->goodbyes.end()) {
     return;
   }
-  if (media_.size() > 1) return;  // the others will fall silent
+  of.said_goodbye = true;
+  const bool others_stay = std::ranges::any_of(
+      media_, [](const auto& medium) { return medium->receiver.ssrc() && !medium->said_goodbye; });
+  if (others_stay) return;
   forget_senders();
   end_feed("the sender said goodbye", now, State::kReconnecting);
 }
@@ -405,10 +416,7 @@ void RtpInput::end_feed(std::string_view why, Instant now, State next) {
 
 // Whoever comes next is taken, whatever their SSRC and address.
 void RtpInput::forget_senders() {
-  for (const auto& medium : media_) {
-    medium->receiver.release();
-    medium->rtcp_sender.reset();
-  }
+  for (const auto& medium : media_) medium->forget_sender();
   if (fec_) fec_->reset();
   plain_.reset();
 }

@@ -425,6 +425,21 @@ TEST_F(NativeTest, AnotherSenderOfOneMediumGoesOnWithTheFeed) {
   EXPECT_TRUE(gate.turns[0]->units[before].discontinuity);
 }
 
+TEST_F(NativeTest, EndsWhenEveryMediumHasSaidGoodbye) {
+  picture(1);
+  picture(2);
+  const Datagram frame = {0, 16, 0, 8, 1};  // one AAC frame of one byte (RFC 3640, 3.3.6)
+  for (std::uint16_t n = 1; n < 3; ++n) {
+    input->push_media(
+        1, rtp::test::packet({.sequence = n, .ssrc = 9, .payload_type = 97, .marker = true}, frame),
+        kSender, now());
+  }
+  input->push_rtcp(0, Datagram{0x81, 203, 0, 1, 0, 0, 0, 7}, kSender, now());
+  EXPECT_EQ(state(), State::kLive) << "the sound goes on";
+  input->push_rtcp(1, Datagram{0x81, 203, 0, 1, 0, 0, 0, 9}, kSender, now());
+  EXPECT_EQ(state(), State::kReconnecting);
+}
+
 TEST(RtpInput, SaysWhatOfADescriptionIsNotSupported) {
   Gate gate;
   const Log log{LogLevel::kError, LogFormat::kReadable};
