@@ -204,7 +204,7 @@ void AacDepacketizer::push(const Packet& packet, bool gap, Instant received) {
   Span bytes = packet.payload;
   if (bytes.empty()) return;
   if (!read_sizes(bytes)) {
-    stats_.dropped_bytes += bytes.size();
+    stats_.dropped_bytes += packet.payload.size();
     return drop_partial();
   }
   if (sizes_.size() == 1 && sizes_[0] > bytes.size()) {

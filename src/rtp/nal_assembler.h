@@ -41,7 +41,7 @@ namespace mirror::rtp {
 class NalAssembler {
  public:
   static constexpr std::size_t kPrefixBytesMax = 4096;
-  // Longer than a reorder window holds packets back (50 ms by default).
+  // Two pictures' time at 24 Hz, and longer than a reorder window (50 ms by default).
   static constexpr std::chrono::milliseconds kQuiet{100};
   static constexpr int kUnitsWithoutMarkers = 500;
 

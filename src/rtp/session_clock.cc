@@ -29,6 +29,13 @@ SessionClock::Track& SessionClock::add_track(std::uint32_t clock_rate) {
   return *tracks_.back();
 }
 
+SessionClock::Track& SessionClock::add_track(const SdpMedia& medium) {
+  if (medium.kind == "video" && !std::exchange(leader_has_pictures_, true)) {
+    leader_ = tracks_.size();
+  }
+  return add_track(medium.clock_rate);
+}
+
 MediaTime SessionClock::arrival_time(Instant received) {
   if (!begin_) begin_ = received.steady;
   return std::chrono::floor<MediaTime>(received.steady - *begin_);

@@ -4,8 +4,8 @@
 // and puts them on one 90 kHz line, whose zero is the arrival of the session's first packet.
 //
 // 1. Until sender reports have come, a track begins where its first packet arrived.
-// 2. The first track added leads (add the video first): no report ever moves it. Its reports say
-//    which wall clock time of the sender is which time on the line.
+// 2. One track leads, the first with pictures, else the first of all: no report ever moves it. Its
+//    reports say which wall clock time of the sender is which time on the line.
 // 3. The first report of another track puts it where the sender's wall clock says: one step, before
 //    its first access unit if the report comes early enough. From then on it is slewed there, by
 //    half a millisecond per second, which the sound's drift compensation follows inaudibly.
@@ -16,6 +16,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -25,6 +26,7 @@
 #include "media/time.h"
 #include "rtp/depacketizer.h"
 #include "rtp/rtcp.h"
+#include "rtp/sdp.h"
 
 namespace mirror::rtp {
 
@@ -55,7 +57,7 @@ class SessionClock {
       media::MediaTime sender_time;  // of the sender's wall clock
     };
 
-    bool leads() const { return session_.tracks_.front().get() == this; }
+    bool leads() const { return session_.tracks_[session_.leader_].get() == this; }
     media::MediaTime to_media(std::int64_t ticks) const;
     media::MediaTime time_at(std::uint32_t timestamp) const;
     bool jumps(std::int64_t ticks, Instant received) const;
@@ -87,7 +89,10 @@ class SessionClock {
   SessionClock(const SessionClock&) = delete;
   SessionClock& operator=(const SessionClock&) = delete;
 
-  // `clock_rate` in Hz, not 0. The track lives as long as this.
+  // For one medium of a session description, before the first packet of any; its clock rate is not
+  // 0. The track lives as long as this.
+  Track& add_track(const SdpMedia& medium);
+  // The same for one without pictures, by its clock rate in Hz.
   Track& add_track(std::uint32_t clock_rate);
 
   // Reports that were not believed.
@@ -97,6 +102,8 @@ class SessionClock {
   media::MediaTime arrival_time(Instant received);
 
   std::vector<std::unique_ptr<Track>> tracks_;
+  std::size_t leader_ = 0;
+  bool leader_has_pictures_ = false;
   std::optional<SteadyTime> begin_;
   // The line's time less the sender's wall clock, by the leader's last report.
   std::optional<media::MediaTime> offset_;

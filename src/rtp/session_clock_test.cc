@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <string>
+#include <utility>
 
 namespace mirror::rtp {
 namespace {
@@ -25,11 +27,19 @@ SenderReport report(NtpTime time, std::uint32_t timestamp) {
 
 double ms(MediaTime time) { return static_cast<double>(time.count()) / 90; }
 
+SdpMedia medium(std::string kind, std::uint32_t clock_rate) {
+  SdpMedia out;
+  out.kind = std::move(kind);
+  out.clock_rate = clock_rate;
+  return out;
+}
+
+// The video leads, wherever the description has it.
 class SessionClockTest : public testing::Test {
  protected:
   SessionClock clock_;
-  SessionClock::Track& video_ = clock_.add_track(90'000);
-  SessionClock::Track& audio_ = clock_.add_track(48'000);
+  SessionClock::Track& audio_ = clock_.add_track(medium("audio", 48'000));
+  SessionClock::Track& video_ = clock_.add_track(medium("video", 90'000));
 };
 
 TEST_F(SessionClockTest, BeginsByArrivalAndCountsTicks) {
