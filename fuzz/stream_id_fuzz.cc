@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "ingest/srt_url.h"
@@ -18,6 +19,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     if (id->user.size() + id->token.size() > 512) std::abort();
   }
+  // Nothing is added but an ellipsis for each token.
+  const std::string shown = ingest::without_token(text);
+  if (shown.size() > 64 + 3 * size) std::abort();
   if (const auto url = ingest::parse_srt_url(text)) {
     if (url->host.empty() || url->port == 0 || url->stream_id.size() > 512) std::abort();
   }

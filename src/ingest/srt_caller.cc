@@ -215,7 +215,7 @@ void SrtCaller::Impl::dial(Source& source, const std::vector<Address>& addresses
   if (allowed.empty()) {
     return failed(
         source, Failure::kRefused,
-        "the address is private or nobody's, and the configuration allows only public ones", now);
+        "the address is private or nobody's; srt.call_private_addresses allows private ones", now);
   }
   const Address& address = allowed[source.status.attempts % allowed.size()];
   media::PublishRequest request{source.settings.stream, "srt", text_of(address.get())};

@@ -167,6 +167,16 @@ TEST_F(SrtCallerTest, FetchesAFeed) {
   caller_->stop();
 }
 
+TEST_F(SrtCallerTest, StreamIdBesideTheUrl) {
+  const FarEnd far_end;
+  start({.sources = {{.stream = key("cam1"),
+                      .url = fmt::format("srt://127.0.0.1:{}", far_end.port()),
+                      .stream_id = "#!::r=feed,s=secret"}},
+         .private_addresses = true});
+  ASSERT_TRUE(gate_.wait_for("cam1", [](const Seen& seen) { return seen.opened == 1; }));
+  EXPECT_EQ(far_end.stream_id(), "#!::r=feed,s=secret");
+}
+
 TEST_F(SrtCallerTest, EncryptedFeed) {
   const FarEnd far_end(0, "correct horse");
   dial(url(far_end), "correct horse");

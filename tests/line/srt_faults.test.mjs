@@ -8,6 +8,7 @@ import { eventually, patience, publishWithSource, Server, telling } from './lib.
 
 const kLong = process.env.MIRROR_LONG === '1';
 const kSmall = ['--size', '320x180', '--bitrate', '500k'];
+const kBusy = ['--size', '320x180', '--bitrate', '2M', '--grain', '30'];
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 // Publishes `key` through `link`, and "beside" directly. `check` is given {server, link, source}.
@@ -20,7 +21,7 @@ async function withStreamBeside(t, { settings = {}, env = {} }, check) {
     const far = {
       srtUrl: (id) => `srt://127.0.0.1:${link.port}?streamid=${id}`,
     };
-    const publish = () => publishWithSource(t, far, 'cam', kSmall);
+    const publish = () => publishWithSource(t, far, 'cam', kBusy);
     await check({ server, link, publish });
     const { source, counters, state } = await server.json('/api/v1/streams/beside');
     t.diagnostic(`beside: ${source.packets} packets, ${counters.access_units} access units`);
@@ -50,13 +51,13 @@ for (const [percent, only] of [[3, true], [1, kLong], [5, kLong]]) {
     const settings = { loss: share, reorder: share, delayMs: 5, seed: percent };
     await withStreamBeside(t, { settings }, async ({ server, link, publish }) => {
       publish();
-      const seen = await goesOn(server, kLong ? 1500 : 300);
+      const seen = await goesOn(server, kLong ? 3000 : 600);
       t.diagnostic(`cam: ${JSON.stringify(link.counts)}, ${seen.source.packets_lost} seen missing, ` +
         `${seen.source.packets_retransmitted} sent again, ${seen.source.packets_dropped} given up, ` +
         `${seen.counters.damaged_access_units} of ${seen.counters.access_units} units damaged`);
       assert.ok(link.counts.lost > 0 && link.counts.reordered > 0, 'there was something to repair');
       assert.ok(seen.source.packets_retransmitted > 0);
-      assert.ok(seen.source.packets_dropped <= link.counts.lost / 20, 'nearly all of it was repaired');
+      assert.ok(seen.source.packets_dropped <= link.counts.lost / 4, 'most of it was repaired');
       link.loss = 0;
       link.reorder = 0;
       await pause(2);  // at least an IDR later
@@ -85,7 +86,8 @@ test('a round trip of 300 ms', { timeout: 120_000 }, async (t) => {
 // MediaMTX 5489, 2214: the encoder calls again when it notices; the playlists go on.
 for (const seconds of [5, 30]) {
   test(`an outage of ${seconds} s`, { timeout: 180_000, skip: !kLong }, async (t) => {
-    await withStreamBeside(t, {}, async ({ server, link, publish }) => {
+    const env = { MIRROR_HLS_RECONNECT_HOLD_SECONDS: '120' };
+    await withStreamBeside(t, { env }, async ({ server, link, publish }) => {
       let source = publish();
       const before = await goesOn(server, 60);
       link.dark = true;

@@ -66,7 +66,8 @@ function clockOf(ts) {
 // Sends `bytes` over SRT at the pace of their PCR, or at `bitsPerSecond`. The bytes go as they are:
 // to ffmpeg they are just data. (srt-live-transmit would do, but spins for ever at the end of its
 // standard input.) While `silent` is set on what this returns, the connection stands and nothing is sent.
-export function publishRaw(t, server, streamId, bytes, { bitsPerSecond } = {}) {
+// `endless` begins them again at their end, until the publisher is stopped.
+export function publishRaw(t, server, streamId, bytes, { bitsPerSecond, endless = false } = {}) {
   const child = ending(
     t,
     new Child(
@@ -100,7 +101,10 @@ export function publishRaw(t, server, streamId, bytes, { bitsPerSecond } = {}) {
       child.process.stdin.write(bytes.subarray(sent, Math.min(sent + kPayload, bytes.length)));
       sent = Math.min(sent + kPayload, bytes.length);
     }
-    if (sent >= bytes.length) {
+    if (sent >= bytes.length && endless) {
+      began = now;
+      sent = mark = 0;
+    } else if (sent >= bytes.length) {
       clearInterval(timer);
       child.process.stdin.end();
     }
