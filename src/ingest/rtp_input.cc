@@ -13,6 +13,7 @@ using State = media::FeedState::State;
 constexpr std::uint8_t kTransportStreamType = 33;  // RFC 3551, table 5
 constexpr std::uint32_t kTransportStreamRate = 90'000;
 constexpr std::size_t kTsPacketBytes = 188;
+constexpr std::size_t kTsPacketsPerDatagram = 7;  // most senders: what fits Ethernet
 constexpr std::uint8_t kTsSync = 0x47;
 constexpr std::size_t kSyncsMin = 4;  // where packets and datagrams do not begin together
 
@@ -111,6 +112,7 @@ class RtpInput::Medium final : public rtp::PacketSink {
  private:
   RtpInput& input_;
   const std::size_t index_;
+  std::uint16_t last_sequence_ = 0;  // that was passed on
 
  public:
   rtp::Receiver receiver;
@@ -156,6 +158,11 @@ void RtpInput::Medium::on_packet(const rtp::Packet& packet, bool gap, Instant re
       input_.plain_.reset();
       on_sender_changed();
     }
+    if (gap && input_.feed_) {
+      const auto missing = static_cast<std::uint16_t>(packet.sequence - last_sequence_ - 1);
+      input_.feed_->demuxer->lose(missing * kTsPacketsPerDatagram);
+    }
+    last_sequence_ = packet.sequence;
     input_.on_transport_stream(packet.payload, received);
     return;
   }
