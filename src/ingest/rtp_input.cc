@@ -287,14 +287,15 @@ void RtpInput::push_media(std::size_t medium, std::span<const std::uint8_t> data
 // True when the datagram is no matter of RTP any more.
 bool RtpInput::push_plain(std::span<const std::uint8_t> datagram, const RemoteAddress& from,
                           Instant now) {
-  if (plain_ && plain_->address == from) {
+  const bool silent = plain_ && now.steady - plain_->last >= kRelease;
+  if (plain_ && plain_->address == from && (!silent || holds_transport_stream(datagram))) {
     plain_->last = last_taken_ = now.steady;
     ++plain_packets_;
     plain_bytes_ += datagram.size();
     on_transport_stream(datagram, now);
     return true;
   }
-  if (plain_ && now.steady - plain_->last < kRelease) {
+  if (plain_ && !silent) {
     ++strange_;
     return true;
   }
@@ -373,7 +374,7 @@ void RtpInput::open_feed(Instant now) {
   feed_->publication = *std::move(opened);
   feed_->report_at = now.steady + kReportInterval;
   feed_->sender = sender_;
-  feed_->base = totals();
+  feed_->base = before_feed_;
   if (is_transport_stream()) {
     feed_->demuxer =
         std::make_unique<mpegts::Demuxer>(mpegts::DemuxerOptions{}, *feed_->publication);
@@ -411,6 +412,7 @@ void RtpInput::end_feed(std::string_view why, Instant now, State next) {
   const media::TransportStats stats = since(totals(), feed_->base);
   const std::string remote = feed_->sender.text();
   feed_.reset();
+  before_feed_ = totals();
   ask_again_at_ = {};
   set_state(next, why, now);
   log_.info("ingest", "feed ended",
@@ -431,6 +433,7 @@ void RtpInput::forget_senders() {
 void RtpInput::idle(Instant now) {
   if (stopped_) return;
   now_ = now;
+  if (!feed_) before_feed_ = totals();
   repair(now);
   for (const auto& medium : media_) medium->receiver.idle(now);
   if (feed_) {
