@@ -340,7 +340,7 @@ void RtpInput::push_rtcp(std::size_t medium, std::span<const std::uint8_t> datag
   }
   of.said_goodbye = true;
   const bool others_stay = std::ranges::any_of(
-      media_, [](const auto& medium) { return medium->receiver.ssrc() && !medium->said_goodbye; });
+      media_, [](const auto& other) { return other->receiver.ssrc() && !other->said_goodbye; });
   if (others_stay) return;
   forget_senders();
   end_feed("the sender said goodbye", now, State::kReconnecting);
