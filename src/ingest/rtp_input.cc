@@ -25,25 +25,31 @@ constexpr seconds kParityGone{2};  // the silence after which no repair is waite
 constexpr seconds kUsableWithin{5};
 constexpr double kRtcpIntervalSeconds = 5;  // RFC 3550 6.2: the minimum; we are the one receiver
 
-bool begins_with_ts(std::span<const std::uint8_t> bytes) {
+// The head of a packet (ISO/IEC 13818-1, 2.4.3.2): its adaptation_field_control is never 0. What is
+// cut off at the datagram's end is taken on trust.
+bool is_ts_packet(std::span<const std::uint8_t> at) {
+  return at[0] == kTsSync && (at.size() < 4 || (at[3] & 0x30U) != 0);
+}
+
+bool is_all_ts(std::span<const std::uint8_t> bytes) {
   if (bytes.empty() || bytes.size() % kTsPacketBytes != 0) return false;
-  for (std::size_t at = 0; at < bytes.size(); at += kTsPacketBytes) {
-    if (bytes[at] != kTsSync) return false;
+  for (; !bytes.empty(); bytes = bytes.subspan(kTsPacketBytes)) {
+    if (!is_ts_packet(bytes)) return false;
   }
   return true;
 }
 
 // A transport stream without RTP. RTP of version 2 never begins with 0x47. A sender that cuts its
-// packets anywhere is told by sync byte after sync byte, and from RTP by where that has them.
+// packets anywhere is told by head after head, and from RTP by where that has them.
 bool holds_transport_stream(std::span<const std::uint8_t> datagram) {
-  if (begins_with_ts(datagram)) return true;
+  if (is_all_ts(datagram)) return true;
   const auto as_rtp = rtp::parse_packet(datagram);
-  if (as_rtp && begins_with_ts(as_rtp->payload)) return false;
+  if (as_rtp && is_all_ts(as_rtp->payload)) return false;
   for (std::size_t first = 0; first < kTsPacketBytes; ++first) {
     if (first + (kSyncsMin - 1) * kTsPacketBytes >= datagram.size()) return false;
     bool all = true;
     for (std::size_t at = first; all && at < datagram.size(); at += kTsPacketBytes) {
-      all = datagram[at] == kTsSync;
+      all = is_ts_packet(datagram.subspan(at));
     }
     if (all) return true;
   }
@@ -287,9 +293,14 @@ void RtpInput::push_media(std::size_t medium, std::span<const std::uint8_t> data
 // True when the datagram is no matter of RTP any more.
 bool RtpInput::push_plain(std::span<const std::uint8_t> datagram, const RemoteAddress& from,
                           Instant now) {
+  const rtp::Receiver& receiver = media_.front()->receiver;
+  const bool by_rtp = receiver.ssrc() && now.steady - receiver.last_received() < kRelease;
+  if (by_rtp && !plain_) return false;
+  // Only what is a transport stream keeps others out; but the odd rest of one may be anything.
   const bool silent = plain_ && now.steady - plain_->last >= kRelease;
-  if (plain_ && plain_->address == from && (!silent || holds_transport_stream(datagram))) {
-    plain_->last = last_taken_ = now.steady;
+  const bool good = holds_transport_stream(datagram);
+  if (plain_ && plain_->address == from && (good || !silent)) {
+    if (good) plain_->last = last_taken_ = now.steady;
     ++plain_packets_;
     plain_bytes_ += datagram.size();
     on_transport_stream(datagram, now);
@@ -299,10 +310,8 @@ bool RtpInput::push_plain(std::span<const std::uint8_t> datagram, const RemoteAd
     ++strange_;
     return true;
   }
-  const bool rtp_sender_is_there = media_.front()->receiver.ssrc() &&
-                                   now.steady - media_.front()->receiver.last_received() < kRelease;
-  if (rtp_sender_is_there || !holds_transport_stream(datagram)) return false;
-  if (plain_ || media_.front()->receiver.ssrc()) {
+  if (!good) return false;
+  if (plain_ || receiver.ssrc()) {
     displaced_ = false;
     end_feed("another sender followed", now, State::kReconnecting);
     forget_senders();

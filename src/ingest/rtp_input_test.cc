@@ -246,6 +246,21 @@ TEST_F(RtpInputTest, RtpMayFollowPlainAndPlainRtp) {
   EXPECT_EQ(gate.turns[2]->request.protocol, "udp");
 }
 
+// What the line test found: noise held a port for ever.
+TEST_F(RtpInputTest, NoiseThatLooksLikeSyncBytesKeepsNobodyOut) {
+  const Datagram sync_bytes(1316, 0x47);
+  input->push_media(0, sync_bytes, kStranger, now());
+  EXPECT_EQ(gate.asked, 0);
+  plain(kStranger);  // one good one, and then garbage
+  for (int i = 0; i < 200; ++i) {
+    input->push_media(0, sync_bytes, kStranger, now());
+    pass(10ms);
+  }
+  send(1, 2);
+  ASSERT_EQ(gate.turns.size(), 2U);
+  EXPECT_EQ(gate.turns[1]->request.remote, "192.0.2.1:40000");
+}
+
 TEST_F(RtpInputTest, TakesMpegTsThatIsCutAnywhere) {
   Datagram stream;
   for (int i = 0; i < 6; ++i) {
