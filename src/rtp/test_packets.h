@@ -11,7 +11,7 @@ using Datagram = std::vector<std::uint8_t>;
 
 inline void put(Datagram& out, std::uint64_t value, int bytes) {
   for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) {
-    out.push_back(static_cast<std::uint8_t>(value >> shift));
+    out.push_back(shift < 64 ? static_cast<std::uint8_t>(value >> shift) : std::uint8_t{0});
   }
 }
 
