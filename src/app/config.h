@@ -123,6 +123,7 @@ struct Config {
     std::string address = "*";
     std::uint16_t first_port = 5004;  // of inputs without one: six apart, in their order
     std::chrono::milliseconds reorder{50};
+    std::chrono::milliseconds silence{5000};  // that ends a feed
     struct Input {
       std::string stream;
       std::uint16_t port = 0;            // 0: by first_port

@@ -385,6 +385,8 @@ std::vector<Key> make_keys() {
        "UDP. The port of the first input that names none; the next one's is 6 higher."},
       {"rtp.reorder_ms", integer<&C::rtp, &C::Rtp::reorder>(0, 1000),
        "How long packets that come too early wait for those before them."},
+      {"rtp.silence_ms", integer<&C::rtp, &C::Rtp::silence>(500, 60'000),
+       "A feed of which nothing comes for so long has ended; the next one may begin."},
   };
 }
 

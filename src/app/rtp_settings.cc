@@ -28,7 +28,8 @@ Result<rtp::SessionDescription> read_description(const std::string& name) {
 }  // namespace
 
 Result<ingest::RtpSettings> rtp_settings(const Config& config) {
-  ingest::RtpSettings settings{.address = config.rtp.address, .reorder = config.rtp.reorder};
+  ingest::RtpSettings settings{
+      .address = config.rtp.address, .reorder = config.rtp.reorder, .silence = config.rtp.silence};
   for (std::size_t i = 0; i < config.rtp.inputs.size(); ++i) {
     const Config::Rtp::Input& input = config.rtp.inputs[i];
     const std::string where = fmt::format("rtp.inputs[{}]", i);

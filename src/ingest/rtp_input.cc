@@ -13,6 +13,7 @@ using State = media::FeedState::State;
 constexpr std::uint8_t kTransportStreamType = 33;  // RFC 3551, table 5
 constexpr std::uint32_t kTransportStreamRate = 90'000;
 constexpr std::size_t kTsPacketBytes = 188;
+constexpr std::size_t kTsPacketsPerDatagram = 7;  // most senders: what fits Ethernet
 constexpr std::uint8_t kTsSync = 0x47;
 constexpr std::size_t kSyncsMin = 4;  // where packets and datagrams do not begin together
 
@@ -111,6 +112,7 @@ class RtpInput::Medium final : public rtp::PacketSink {
  private:
   RtpInput& input_;
   const std::size_t index_;
+  std::uint16_t last_sequence_ = 0;  // that was passed on
 
  public:
   rtp::Receiver receiver;
@@ -119,6 +121,13 @@ class RtpInput::Medium final : public rtp::PacketSink {
   rtp::NtpTime last_report = 0;
   SteadyTime last_report_at{};
   SteadyTime report_at{};
+  bool said_goodbye = false;  // and nothing has come since
+
+  void forget_sender() {
+    receiver.release();
+    rtcp_sender.reset();
+    said_goodbye = false;
+  }
 };
 
 // From the gate's word to its end.
@@ -135,10 +144,6 @@ struct RtpInput::Feed {
   std::vector<rtp::SessionClock::Track*> tracks{};
   std::vector<std::unique_ptr<rtp::Depacketizer>> depacketizers{};
 
-  void idle(Instant now) {
-    if (demuxer) demuxer->idle(now);
-    for (auto& each : depacketizers) each->idle(now);
-  }
   void flush() {
     if (demuxer) demuxer->flush();
     for (auto& each : depacketizers) each->flush();
@@ -147,7 +152,17 @@ struct RtpInput::Feed {
 };
 
 void RtpInput::Medium::on_packet(const rtp::Packet& packet, bool gap, Instant received) {
+  said_goodbye = false;
   if (input_.is_transport_stream()) {
+    if (input_.plain_) {  // it has been silent, and this is RTP
+      input_.plain_.reset();
+      on_sender_changed();
+    }
+    if (gap && input_.feed_) {
+      const auto missing = static_cast<std::uint16_t>(packet.sequence - last_sequence_ - 1);
+      input_.feed_->demuxer->lose(missing * kTsPacketsPerDatagram);
+    }
+    last_sequence_ = packet.sequence;
     input_.on_transport_stream(packet.payload, received);
     return;
   }
@@ -201,8 +216,7 @@ Result<std::unique_ptr<RtpInput>> RtpInput::create(RtpInputSettings settings,
   media::DemuxStats stats;
   for (const rtp::SdpMedia& medium : settings.media) {
     if (medium.clock_rate == 0) return fail("{}: no clock rate", medium.kind);
-    auto made =
-        rtp::make_depacketizer(medium, 0, nobody, clock.add_track(medium.clock_rate), stats);
+    auto made = rtp::make_depacketizer(medium, 0, nobody, clock.add_track(medium), stats);
     if (!made) return std::unexpected(std::move(made.error()).within(medium.kind));
   }
   return std::unique_ptr<RtpInput>(new RtpInput(std::move(settings), gate, log, seed, now));
@@ -273,14 +287,15 @@ void RtpInput::push_media(std::size_t medium, std::span<const std::uint8_t> data
 // True when the datagram is no matter of RTP any more.
 bool RtpInput::push_plain(std::span<const std::uint8_t> datagram, const RemoteAddress& from,
                           Instant now) {
-  if (plain_ && plain_->address == from) {
+  const bool silent = plain_ && now.steady - plain_->last >= kRelease;
+  if (plain_ && plain_->address == from && (!silent || holds_transport_stream(datagram))) {
     plain_->last = last_taken_ = now.steady;
     ++plain_packets_;
     plain_bytes_ += datagram.size();
     on_transport_stream(datagram, now);
     return true;
   }
-  if (plain_ && now.steady - plain_->last < kRelease) {
+  if (plain_ && !silent) {
     ++strange_;
     return true;
   }
@@ -323,7 +338,10 @@ void RtpInput::push_rtcp(std::size_t medium, std::span<const std::uint8_t> datag
   if (std::ranges::find(compound->goodbyes, *of.receiver.ssrc()) == compound->goodbyes.end()) {
     return;
   }
-  if (media_.size() > 1) return;  // the others will fall silent
+  of.said_goodbye = true;
+  const bool others_stay = std::ranges::any_of(
+      media_, [](const auto& other) { return other->receiver.ssrc() && !other->said_goodbye; });
+  if (others_stay) return;
   forget_senders();
   end_feed("the sender said goodbye", now, State::kReconnecting);
 }
@@ -356,7 +374,7 @@ void RtpInput::open_feed(Instant now) {
   feed_->publication = *std::move(opened);
   feed_->report_at = now.steady + kReportInterval;
   feed_->sender = sender_;
-  feed_->base = totals();
+  feed_->base = before_feed_;
   if (is_transport_stream()) {
     feed_->demuxer =
         std::make_unique<mpegts::Demuxer>(mpegts::DemuxerOptions{}, *feed_->publication);
@@ -366,7 +384,7 @@ void RtpInput::open_feed(Instant now) {
     const rtp::SdpMedia& medium = settings_.media[i];
     const auto id = static_cast<media::TrackId>(i + 1);
     tracks.push_back({id, codec_of(medium), medium.language, ""});
-    feed_->tracks.push_back(&feed_->clock.add_track(medium.clock_rate));
+    feed_->tracks.push_back(&feed_->clock.add_track(medium));
     // create() has tried it.
     feed_->depacketizers.push_back(*rtp::make_depacketizer(medium, id, *feed_->publication,
                                                            *feed_->tracks.back(), feed_->stats));
@@ -394,6 +412,7 @@ void RtpInput::end_feed(std::string_view why, Instant now, State next) {
   const media::TransportStats stats = since(totals(), feed_->base);
   const std::string remote = feed_->sender.text();
   feed_.reset();
+  before_feed_ = totals();
   ask_again_at_ = {};
   set_state(next, why, now);
   log_.info("ingest", "feed ended",
@@ -406,10 +425,7 @@ void RtpInput::end_feed(std::string_view why, Instant now, State next) {
 
 // Whoever comes next is taken, whatever their SSRC and address.
 void RtpInput::forget_senders() {
-  for (const auto& medium : media_) {
-    medium->receiver.release();
-    medium->rtcp_sender.reset();
-  }
+  for (const auto& medium : media_) medium->forget_sender();
   if (fec_) fec_->reset();
   plain_.reset();
 }
@@ -417,10 +433,15 @@ void RtpInput::forget_senders() {
 void RtpInput::idle(Instant now) {
   if (stopped_) return;
   now_ = now;
+  if (!feed_) before_feed_ = totals();
   repair(now);
   for (const auto& medium : media_) medium->receiver.idle(now);
   if (feed_) {
-    feed_->idle(now);
+    for (std::size_t i = 0; i < media_.size(); ++i) {
+      if (media_[i]->receiver.holds_back()) continue;
+      if (feed_->demuxer) feed_->demuxer->idle(now);
+      if (!feed_->demuxer) feed_->depacketizers[i]->idle(now);
+    }
     if (now.steady >= feed_->report_at) look_after(now);
   }
   const bool somebody = plain_ || std::ranges::any_of(media_, [](const auto& medium) {
@@ -436,13 +457,9 @@ void RtpInput::idle(Instant now) {
 }
 
 void RtpInput::repair(Instant now) {
-  if (!fec_ || !fec_->active()) return;
+  if (!fec_) return;
   rtp::Receiver& receiver = media_.front()->receiver;
-  if (now.steady - fec_last_ >= kParityGone) {
-    fec_->reset();
-    receiver.expect_repair(0);
-    return;
-  }
+  if (fec_->active() && now.steady - fec_last_ >= kParityGone) fec_->reset();
   receiver.expect_repair(fec_->repair_packets());
   fec_->recover([&](std::span<const std::uint8_t> made) { receiver.push_recovered(made, now); });
 }
@@ -516,6 +533,7 @@ std::optional<RtpInput::Report> RtpInput::take_report(Instant now) {
 
 void RtpInput::stop(Instant now) {
   now_ = now;
+  forget_senders();
   stopped_ = true;
   end_feed("shutting down", now, State::kReconnecting);
 }

@@ -137,6 +137,8 @@ class RtpInput {
   bool stopped_ = false;
 
   std::unique_ptr<Feed> feed_;
+  // As of the last turn without a feed: what opens one counts for it.
+  media::TransportStats before_feed_;
   SteadyTime ask_again_at_{};
   // Displaced, the feed comes back only when nobody is there to be displaced by it.
   bool displaced_ = false;

@@ -230,6 +230,22 @@ TEST_F(RtpInputTest, TakesMpegTsWithoutRtp) {
   EXPECT_EQ(gate.turns[1]->request.protocol, "rtp");
 }
 
+TEST_F(RtpInputTest, RtpMayFollowPlainAndPlainRtp) {
+  plain();
+  pass(1002ms);
+  send(1, 2);
+  ASSERT_EQ(gate.turns.size(), 2U);
+  EXPECT_FALSE(gate.turns[0]->open);
+  EXPECT_EQ(gate.turns[1]->request.protocol, "rtp");
+  plain();
+  EXPECT_EQ(gate.turns.size(), 2U) << "the sender by RTP is not silent";
+  pass(1002ms);
+  plain();
+  ASSERT_EQ(gate.turns.size(), 3U);
+  EXPECT_FALSE(gate.turns[1]->open);
+  EXPECT_EQ(gate.turns[2]->request.protocol, "udp");
+}
+
 TEST_F(RtpInputTest, TakesMpegTsThatIsCutAnywhere) {
   Datagram stream;
   for (int i = 0; i < 6; ++i) {
@@ -407,6 +423,21 @@ TEST_F(NativeTest, AnotherSenderOfOneMediumGoesOnWithTheFeed) {
   EXPECT_EQ(gate.turns.size(), 1U);
   ASSERT_GT(gate.turns[0]->units.size(), before);
   EXPECT_TRUE(gate.turns[0]->units[before].discontinuity);
+}
+
+TEST_F(NativeTest, EndsWhenEveryMediumHasSaidGoodbye) {
+  picture(1);
+  picture(2);
+  const Datagram frame = {0, 16, 0, 8, 1};  // one AAC frame of one byte (RFC 3640, 3.3.6)
+  for (std::uint16_t n = 1; n < 3; ++n) {
+    input->push_media(
+        1, rtp::test::packet({.sequence = n, .ssrc = 9, .payload_type = 97, .marker = true}, frame),
+        kSender, now());
+  }
+  input->push_rtcp(0, Datagram{0x81, 203, 0, 1, 0, 0, 0, 7}, kSender, now());
+  EXPECT_EQ(state(), State::kLive) << "the sound goes on";
+  input->push_rtcp(1, Datagram{0x81, 203, 0, 1, 0, 0, 0, 9}, kSender, now());
+  EXPECT_EQ(state(), State::kReconnecting);
 }
 
 TEST(RtpInput, SaysWhatOfADescriptionIsNotSupported) {

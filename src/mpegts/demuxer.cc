@@ -37,6 +37,12 @@ void Demuxer::push(std::span<const std::uint8_t> bytes, Instant now) {
   sync_.push(bytes, [this](PacketSync::PacketBytes packet) { on_packet(packet); });
 }
 
+void Demuxer::lose(std::size_t packets) {
+  constexpr std::size_t kCounterRound = 16;
+  if (packets < kCounterRound) return;
+  for (auto& stream : streams_) stream->suspect();
+}
+
 void Demuxer::idle(Instant now) {
   for (auto& stream : streams_) stream->idle(now.steady, options_.quiet);
 }

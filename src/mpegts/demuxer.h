@@ -11,7 +11,8 @@
 //
 // What it promises about damage: a unit that lacks bytes is emitted with `damaged`, or (audio) not
 // at all. It goes by continuity counters, the error indicator and PES lengths; the loss of exactly
-// sixteen packets in a row of one PID, from within an unbounded PES packet, leaves no trace.
+// sixteen packets in a row of one PID, from within an unbounded PES packet, leaves no trace unless
+// the transport tells of it (lose()).
 //
 // Its statistics are the first priority of ETSI TR 101 290 (5.2.1) for the programme in use: what
 // other programmes lack is not looked for.
@@ -66,6 +67,10 @@ class Demuxer {
 
   // Any cut of the stream, in order; `now` is when it came in.
   void push(std::span<const std::uint8_t> bytes, Instant now);
+  // The transport knows that about `packets` of the stream are missing before the next push(). The
+  // continuity counters show it by themselves, unless sixteen of one PID are, or their double:
+  // where that can be, a picture that lies open is taken for damaged.
+  void lose(std::size_t packets);
   // Call every few milliseconds: emits early the units whose end is likely, so that a picture need
   // not wait for the next one.
   void idle(Instant now);

@@ -63,6 +63,11 @@ void ElementaryStream::lose() {
   }
 }
 
+void ElementaryStream::suspect() {
+  auto* video = std::get_if<VideoAssembler>(&assembler_);
+  if (video != nullptr && video->is_open() && !end_is_likely()) video->lose();
+}
+
 // It may have continued the open unit.
 void ElementaryStream::on_pes_malformed() { lose(); }
 

@@ -69,6 +69,8 @@ class Receiver {
   // The end of the feed: passes on what is held, and lets go of the sender.
   void release();
 
+  // Packets wait for one that is missing: silence on the other side of the sink means nothing.
+  bool holds_back() const { return held_ > 0; }
   // How many packets after a missing one its repair may still come; 0: nothing is repaired.
   void expect_repair(std::size_t packets) { repair_packets_ = static_cast<std::int64_t>(packets); }
 

@@ -66,6 +66,20 @@ TEST_F(RegistryTest, ANewPublisherTakesTheKeyOver) {
   EXPECT_FALSE(second->displaced());
 }
 
+TEST_F(RegistryTest, AFeedThatWasDisplacedWaitsUntilTheStreamIsFree) {
+  auto holder = open("cam1");
+  ASSERT_TRUE(holder);
+  media::PublishRequest modest = request("cam1");
+  modest.may_displace = false;
+  EXPECT_TRUE(registry_.admit(modest));
+  const auto refused = registry_.open(modest);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, media::PublishRefusal::Reason::kConflict);
+  EXPECT_FALSE(holder->displaced());
+  holder.reset();
+  EXPECT_TRUE(registry_.open(modest));
+}
+
 // Two encoders that both come back at once would displace each other many times a second.
 TEST_F(RegistryTest, TwoPublishersWithOneKeyDoNotFlap) {
   std::array<std::unique_ptr<media::Publication>, 2> publishers{open("cam1"), nullptr};
