@@ -391,6 +391,7 @@ Result<std::unique_ptr<Connection>> Connection::connect(Owner& owner, const Path
   made->server_name_ = server.name;
   made->client_tls_ = server.tls;
   made->resumption_ = server.resumption;
+  made->impairment_ = server.impairment;
   made->application_ = std::move(application);
   const Resumption* resumption = server.resumption.get();
   auto session = server.tls->session(made->server_name_, resumption, made->reference_);
@@ -453,6 +454,7 @@ void Connection::remember_resumption() {
 Connection::Received Connection::receive(std::span<const std::uint8_t> datagram, const Path& path,
                                          std::uint8_t ecn) {
   if (state_ != State::kOpen) return Received::kOk;
+  if (loses(Impairment::Way::kIn, datagram.size())) return Received::kOk;
   const ngtcp2_path library = library_path(path);
   ngtcp2_pkt_info info{};
   info.ecn = ecn;
@@ -616,7 +618,9 @@ Connection::Written Connection::write(SendBuffer& out) {
     unpark();
     if (size < 0) fail(static_cast<int>(size));
     if (size <= 0) break;
-    out.add(static_cast<std::size_t>(size), path_of(path.path), info.ecn);
+    if (!loses(Impairment::Way::kOut, static_cast<std::size_t>(size))) {
+      out.add(static_cast<std::size_t>(size), path_of(path.path), info.ecn);
+    }
     bytes += static_cast<std::size_t>(size);
     ++packets;
   }
