@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::size_t kVectorsMax = 16;           // pieces of a stream in one STREAM frame
 constexpr std::size_t kStreamsPerPacketMax = 32;  // tries to fill one packet
+// A shorter packet had room for any frame that the library does not split: it holds all there was.
+constexpr std::size_t kRoomLeftBytes = NGTCP2_MAX_UDP_PAYLOAD_SIZE - 128;
 constexpr std::size_t kReasonBytesMax = 200;
 constexpr std::size_t kClientIdBytes = NGTCP2_MIN_INITIAL_DCIDLEN + 8;
 // New connection ids that a peer may make us issue: each costs us a key derivation.
@@ -623,6 +625,8 @@ Connection::Written Connection::write(SendBuffer& out) {
     }
     bytes += static_cast<std::size_t>(size);
     ++packets;
+    // Asking once more would cost as much as a small packet.
+    if (static_cast<std::size_t>(size) < kRoomLeftBytes && nothing_to_send()) break;
   }
   if (packets > 0 && state_ != State::kOver) ngtcp2_conn_update_pkt_tx_time(conn_, now_ts);
   if (state_ == State::kClosing) {

@@ -189,6 +189,10 @@ class Connection final : public Transport {
   void begin_close(const ngtcp2_ccerr& error, End why, std::string_view reason);
   void event(Event::What what, StreamId stream = 0) { events_.push_back({what, stream}); }
   void mark_due();
+  // As far as this side knows; handshakes have flights of several packets of their own.
+  bool nothing_to_send() const {
+    return handshake_completed_ && datagrams_.empty() && scheduler_.next() == nullptr;
+  }
   bool loses(Impairment::Way way, std::size_t bytes) const {
     return impairment_ && impairment_->loses(way, bytes, now());
   }
