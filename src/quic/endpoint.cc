@@ -117,9 +117,9 @@ void Endpoint::flush() {
     if (!send()) break;
   }
   core_.bury();
-  // Whoever is left goes on at the next turn, or when the socket takes more.
-  if (!all && !blocked_) schedule();
-  const SteadyTime next = core_.next_expiry();
+  // Whoever is left goes on at the next turn, behind what has come meanwhile (a deferred task would
+  // still be of this one), or when the socket takes more.
+  const SteadyTime next = !all && !blocked_ ? loop_.now() : core_.next_expiry();
   if (next == SteadyTime::max()) {
     timer_.disarm();
   } else {
