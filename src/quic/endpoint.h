@@ -60,6 +60,7 @@ class Endpoint final : private EndpointCore::Host {
   struct Door;
 
   SteadyTime turn_time() const override { return loop_.now(); }
+  WallTime wall_time() const override { return SystemClock().now().wall; }
   void something_due() override { schedule(); }
   bool has_worker(std::uint8_t worker) const override {
     return worker < workers_.size() && workers_[worker] != this;
