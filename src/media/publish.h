@@ -21,6 +21,7 @@ struct PublishRequest {
   std::string token{};      // what it says to be let in, as it came (SRT: s=); empty: nothing
   bool configured = false;  // the configuration names this feed (we dial it, or own its port):
                             // nobody is asked for a token
+  bool may_displace = true;  // whatever the policy: false keeps away from a live publisher
 };
 
 struct PublishRefusal {

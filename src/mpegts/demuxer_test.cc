@@ -265,6 +265,7 @@ TEST_F(DemuxerTest, GarbageBetweenPacketsCostsNothing) {
   ASSERT_EQ(units().size(), 1U);
   EXPECT_EQ(bytes_of(units()[0]), picture);
   EXPECT_EQ(demuxer_.stats().sync_losses, 1U);
+  EXPECT_EQ(demuxer_.stats().sync_byte_errors, 1U);
   EXPECT_EQ(demuxer_.stats().dropped_bytes, 50U);
 }
 
@@ -278,6 +279,9 @@ TEST_F(DemuxerTest, CorruptedSyncByteCostsOnePacket) {
   EXPECT_TRUE(units()[0].damaged);
   EXPECT_FALSE(units()[1].damaged);
   EXPECT_EQ(demuxer_.stats().dropped_bytes, 188U);
+  // One byte is an error, but no loss of synchronisation.
+  EXPECT_EQ(demuxer_.stats().sync_byte_errors, 1U);
+  EXPECT_EQ(demuxer_.stats().sync_losses, 0U);
 }
 
 TEST_F(DemuxerTest, TimestampsAreUnwrapped) {

@@ -28,8 +28,9 @@ ElementaryStream::ElementaryStream(const media::Track& track, UnitOutlet& outlet
 
 void ElementaryStream::push(const Packet& packet, Instant now) {
   const Continuity::Verdict verdict = continuity_.follow(packet);
-  if (verdict == Continuity::Verdict::kDuplicate) {
+  if (verdict == Continuity::Verdict::kDuplicate || verdict == Continuity::Verdict::kSurplus) {
     ++outlet_.counters().duplicate_packets;
+    if (verdict == Continuity::Verdict::kSurplus) ++outlet_.counters().common.continuity_errors;
     return;
   }
   if (verdict == Continuity::Verdict::kLoss) {

@@ -5,5 +5,6 @@ export * from './lib/mp4.mjs';
 export * from './lib/playlist.mjs';
 export * from './lib/process.mjs';
 export * from './lib/publishers.mjs';
+export * from './lib/rtp.mjs';
 export * from './lib/server.mjs';
 export * from './lib/viewer.mjs';
