@@ -16,6 +16,7 @@ const skip = process.env.MIRROR_LONG === '1' ? false : 'long: set MIRROR_LONG=1'
 const kPassphrase = 'correct horse battery';
 const kAtOnce = 4;
 const kPerRound = 24;
+const kKeys = 20;  // so many that nobody takes over from the one killed a moment ago
 
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
@@ -37,9 +38,9 @@ function kinds(t, server, file, secret) {
       await child.stop('SIGKILL');
       return true;
     },
-    killedInHandshake: async (key) => {
+    killedInHandshake: async (key, number) => {
       const child = publish(key);
-      await pause(15);
+      await pause(10 + ((7 * number) % 60));
       await child.stop('SIGKILL');
       return true;
     },
@@ -75,11 +76,12 @@ async function publishOnAndOn(t, secret) {
     const began = Date.now();
     while (Date.now() - began < kSeconds * 1000) {
       let left = kPerRound;
-      await Promise.all(Array.from({ length: kAtOnce }, async (_, worker) => {
+      await Promise.all(Array.from({ length: kAtOnce }, async () => {
         while (left > 0) {
           --left;
-          const [name, act] = acts[published++ % acts.length];
-          assert.ok(await act(`cam${worker}`), `${name}: it ended as it should`);
+          const number = published++;
+          const [name, act] = acts[number % acts.length];
+          assert.ok(await act(`cam${number % kKeys}`, number), `${name}: it ended as it should`);
         }
       }));
       await eventually('they are all gone', async () => {
@@ -97,7 +99,7 @@ async function publishOnAndOn(t, secret) {
     t.diagnostic(`${published} publications in ${footprints.length} rounds; RSS ${footprints[0].rssKb} kB after the ` +
       `first, ${mean(early, 'rssKb') | 0} in the second fifth, ${mean(late, 'rssKb') | 0} kB in the last; threads ` +
       `${most(early, 'threads')}, ${most(late, 'threads')}; files ${most(early, 'files')}, ${most(late, 'files')}`);
-    assert.ok(footprints.length >= 10, 'enough rounds to judge by');
+    assert.ok(footprints.length >= 5, 'enough rounds to judge by');
     assert.ok(mean(late, 'rssKb') < mean(early, 'rssKb') * 1.05 + 1024, 'memory is flat');
     assert.ok(most(late, 'threads') <= most(early, 'threads'), 'threads are flat');
     assert.ok(most(late, 'files') <= most(early, 'files'), 'file descriptors are flat');
