@@ -101,8 +101,18 @@ struct Options {
   int operator[](const char* name) const { return numbers.at(name); }
 };
 
-ingest::SrtSocket dial(const Options& options, int index) {
+// All streams leave by one UDP port, `local` once it is known: libsrt then has one sending thread,
+// not one for each, and the sender leaves the machine to the receiver.
+ingest::SrtSocket dial(const Options& options, int index, sockaddr_in& local) {
   ingest::SrtSocket socket(srt_create_socket());
+  local.sin_family = AF_INET;
+  local.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (srt_bind(socket.id(), reinterpret_cast<sockaddr*>(&local), sizeof local) == SRT_ERROR) {
+    fmt::print(stderr, "bind: {}\n", srt_getlasterror_str());
+    std::exit(1);
+  }
+  int size = sizeof local;
+  srt_getsockname(socket.id(), reinterpret_cast<sockaddr*>(&local), &size);
   socket.set(SRTO_SENDER, true);
   socket.set(SRTO_STREAMID, fmt::format("bench{}", index));
   if (!options.passphrase.empty()) socket.set(SRTO_PASSPHRASE, options.passphrase);
@@ -124,7 +134,9 @@ int send(const Options& options) {
   const ingest::SrtLibrary library;
   const Loop loop;
   std::vector<ingest::SrtSocket> sockets;
-  for (int i = 0; i < options["--streams"]; ++i) sockets.push_back(dial(options, i));
+  sockets.reserve(static_cast<std::size_t>(options["--streams"]));
+  sockaddr_in local{};
+  for (int i = 0; i < options["--streams"]; ++i) sockets.push_back(dial(options, i, local));
   const std::int64_t ticks = picture_ticks(options["--mbps"]);
   const double messages_per_second = 90'000.0 / static_cast<double>(ticks) * kMessagesPerPicture;
   const std::chrono::microseconds tick(options["--tick-us"]);

@@ -26,7 +26,7 @@ class Gate::Waiting final : public media::Publication {
     gate_.waiting_.Increment();
   }
   ~Waiting() override {
-    if (verdict_) gate_.waiting_.Decrement();
+    if (!noted_) gate_.waiting_.Decrement();
   }
 
   void on_tracks(const std::vector<media::Track>& tracks) override {
@@ -48,24 +48,21 @@ class Gate::Waiting final : public media::Publication {
 
   bool displaced() const override {
     if (behind_) return behind_->displaced();
-    return !verdict_ || verdict_->outcome() == Verdict::Outcome::kDenied;
+    return refused_ || verdict_->outcome() == Verdict::Outcome::kDenied;
   }
 
   std::string_view displaced_by() const override {
     if (behind_) return behind_->displaced_by();
-    return verdict_ ? std::string_view(verdict_->why()) : std::string_view(refused_);
+    return refused_ ? *refused_ : verdict_->why();
   }
 
  private:
   // Takes note of a verdict that has come.
   void settle() {
-    if (!verdict_ || verdict_->outcome() == Verdict::Outcome::kPending) return;
-    const std::shared_ptr<const Verdict> verdict = std::exchange(verdict_, nullptr);
+    if (noted_ || verdict_->outcome() == Verdict::Outcome::kPending) return;
+    noted_ = true;
     gate_.waiting_.Decrement();
-    if (verdict->outcome() == Verdict::Outcome::kDenied) {
-      refused_ = verdict->why();
-      return;
-    }
+    if (verdict_->outcome() == Verdict::Outcome::kDenied) return;
     auto opened = gate_.behind_.open(request_);
     if (!opened) {
       refused_ = opened.error().message;
@@ -78,9 +75,10 @@ class Gate::Waiting final : public media::Publication {
 
   Gate& gate_;
   const media::PublishRequest request_;
-  std::shared_ptr<const Verdict> verdict_;  // null once it was taken note of
+  const std::shared_ptr<const Verdict> verdict_;  // kept: displaced_by() is a view of its words
+  bool noted_ = false;                            // the verdict has come, and was seen here
   std::unique_ptr<media::Publication> behind_;
-  std::string refused_;  // why, where there is neither a verdict to wait for nor one behind
+  std::optional<std::string> refused_;  // why the gate behind said no after all
   std::vector<media::Track> tracks_;
 };
 

@@ -194,6 +194,18 @@ TEST_F(GateTest, WhoIsDeniedIsToldWhy) {
   EXPECT_EQ(metric("mirror_admission_waiting"), 0);
 }
 
+// SRT asks why, reports once more, and only then writes the reason to the log.
+TEST_F(GateTest, TheReasonOutlivesTheLastReport) {
+  Gate gate({}, behind_, &judge_, metrics_);
+  auto publication = *gate.open(request("cam1"));
+  judge_.verdicts[0]->deny("a reason that is too long to be kept within a std::string itself");
+  judge_.verdicts.clear();
+  ASSERT_TRUE(publication->displaced());
+  const std::string_view why = publication->displaced_by();
+  publication->on_stats({}, {});
+  EXPECT_EQ(why, "a reason that is too long to be kept within a std::string itself");
+}
+
 // The world went on while the judge thought.
 TEST_F(GateTest, WhoIsAllowedMayStillBeRefusedBehind) {
   Gate gate({}, behind_, &judge_, metrics_);

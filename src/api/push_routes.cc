@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "api/push_doors.h"
+#include "api/push_response.h"
 #include "api/push_webtransport.h"
 
 namespace mirror::api {
@@ -73,39 +74,6 @@ class PushRoutes::StreamCatalogue final : public push::Catalogue {
 
  private:
   const stream::Registry& registry_;
-};
-
-// Frames in one growing response. Owned by its exchange.
-class PushRoutes::ResponseCarrier final : public http::Exchange::Attachment, public push::Carrier {
- public:
-  ResponseCarrier(http::Exchange& exchange, const std::shared_ptr<push::Hub>& hub,
-                  const Clock& clock)
-      : exchange_(exchange), hub_(hub), clock_(clock) {}
-  ~ResponseCarrier() override {
-    const auto hub = hub_.lock();
-    if (hub && session_ != nullptr) hub->close(*session_);
-  }
-  void set_session(push::Session& session) { session_ = &session; }
-
-  void on_writable() override {
-    const auto hub = hub_.lock();
-    if (hub && session_ != nullptr) hub->on_room(*session_, clock_.now());
-  }
-
-  void send(const push::Outgoing& frame) override {
-    for (const Bytes& piece : frame.pieces) {
-      if (!piece.empty()) exchange_.write(piece);
-    }
-  }
-  std::size_t pending_bytes() const override { return exchange_.queued_bytes(); }
-  void tell_below(std::size_t bytes) override { exchange_.tell_below(bytes); }
-  void end() override { exchange_.finish(); }
-
- private:
-  http::Exchange& exchange_;
-  const std::weak_ptr<push::Hub> hub_;
-  const Clock& clock_;
-  push::Session* session_ = nullptr;
 };
 
 class PushRoutes::Errand final : public http::Exchange::Attachment {
@@ -276,7 +244,7 @@ void PushRoutes::open(const http::Request& request, http::Exchange& exchange) {
     return exchange.respond({.headers = std::move(headers)});
   }
   exchange.start(200, std::move(headers));
-  auto carrier = std::make_unique<ResponseCarrier>(exchange, hub_, environment_.clock);
+  auto carrier = std::make_unique<ResponseCarrier>(exchange, hub_, [this] { return now(); });
   carrier->set_session(hub_->open(std::move(id), *carrier, *subscriptions, now()));
   exchange.attach(std::move(carrier));
   loop_.wake();  // the first frames go out with this turn

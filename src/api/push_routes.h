@@ -48,7 +48,6 @@ class PushRoutes {
 
  private:
   class StreamCatalogue;
-  class ResponseCarrier;
   struct PushMetrics;
   // A control request whose answer is on its way from another loop.
   class Errand;

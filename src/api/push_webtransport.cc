@@ -91,6 +91,12 @@ bool WebTransportCarrier::try_send(const push::Outgoing& frame) {
 bool WebTransportCarrier::send_part(const push::Outgoing& frame) {
   const push::MediaFrame& media = *frame.media;
   const push::TrackNumber track = media.track->number;
+  // What follows a lost part cannot be decoded, and is told with it.
+  if (const auto lost = std::ranges::find(lost_, track, &push::LostParts::track);
+      lost != lost_.end()) {
+    lost->add(media.at);
+    return true;
+  }
   const auto same = [&](const PartStream& part) {
     return part.track == track && part.at == media.at;
   };
@@ -112,7 +118,11 @@ bool WebTransportCarrier::send_part(const push::Outgoing& frame) {
     part->finished = media.last;
     return true;
   }
-  write(part->id, frame);
+  if (!write(part->id, frame)) {
+    parts_.erase(part);
+    lost_.push_back({track, media.at, media.at, 1});
+    return true;
+  }
   if (media.last) {
     transport_.finish(part->id);
     part->finished = true;
@@ -120,10 +130,11 @@ bool WebTransportCarrier::send_part(const push::Outgoing& frame) {
   return true;
 }
 
-void WebTransportCarrier::write(StreamId stream, const push::Outgoing& frame) {
+bool WebTransportCarrier::write(StreamId stream, const push::Outgoing& frame) {
   for (const Bytes& piece : frame.pieces) {
-    if (!piece.empty()) transport_.send(stream, piece);
+    if (!piece.empty() && !transport_.send(stream, piece)) return false;
   }
+  return true;
 }
 
 // What is with the transport as a whole is its own affair.
@@ -155,11 +166,11 @@ void WebTransportCarrier::tell_below(std::size_t bytes) {
 }
 
 void WebTransportCarrier::tell_if_below() {
-  if (tell_below_ == 0) return;
+  if (tell_below_ == 0 && lost_.empty()) return;
   forget_sent();
   const auto hub = hub_.lock();
   if (!hub || session_ == nullptr) return;
-  if (pending_bytes() >= tell_below_) return tell_below(tell_below_);
+  if (lost_.empty() && pending_bytes() >= tell_below_) return tell_below(tell_below_);
   tell_below_ = 0;
   hub->on_room(*session_, now_());
 }
@@ -196,23 +207,30 @@ void WebTransportCarrier::on_streams_available() {
   tell_if_below();
 }
 
-std::optional<hls::PartPosition> WebTransportCarrier::abandon(push::TrackNumber track) {
-  std::optional<hls::PartPosition> first;
-  const auto lose = [&first](hls::PartPosition at) { first = first ? std::min(*first, at) : at; };
+std::optional<push::LostParts> WebTransportCarrier::abandon(push::TrackNumber track) {
+  push::LostParts gone;
+  gone.track = track;
   forget_sent();
   std::erase_if(parts_, [&](const PartStream& part) {
     if (part.track != track) return false;
-    lose(part.at);
+    gone.add(part.at);
     transport_.reset(part.id, kOvertaken);
     return true;
   });
   std::erase_if(waiting_, [&](const push::Outgoing& frame) {
     if (!frame.media || frame.media->track->number != track) return false;
-    lose(frame.media->at);
+    gone.add(frame.media->at);
     waiting_bytes_ -= frame.size();
     return true;
   });
-  return first;
+  return gone.parts > 0 ? std::optional(gone) : std::nullopt;
+}
+
+std::optional<push::LostParts> WebTransportCarrier::take_loss() {
+  if (lost_.empty()) return std::nullopt;
+  const push::LostParts loss = lost_.back();
+  lost_.pop_back();
+  return loss;
 }
 
 void WebTransportCarrier::end() {

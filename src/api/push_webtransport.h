@@ -52,7 +52,8 @@ class WebTransportCarrier final : public http::WebTransportSession::Observer, pu
   void send(const push::Outgoing& frame) override;
   std::size_t pending_bytes() const override;
   void tell_below(std::size_t bytes) override;
-  std::optional<hls::PartPosition> abandon(push::TrackNumber track) override;
+  std::optional<push::LostParts> abandon(push::TrackNumber track) override;
+  std::optional<push::LostParts> take_loss() override;
   void end() override;
 
  private:
@@ -73,7 +74,8 @@ class WebTransportCarrier final : public http::WebTransportSession::Observer, pu
   // False: the viewer's limit on streams is reached, and the frame waits.
   bool try_send(const push::Outgoing& frame);
   bool send_part(const push::Outgoing& frame);
-  void write(StreamId stream, const push::Outgoing& frame);
+  // False: the stream is lost.
+  bool write(StreamId stream, const push::Outgoing& frame);
   void forget_sent();
   void tell_if_below();
 
@@ -89,6 +91,7 @@ class WebTransportCarrier final : public http::WebTransportSession::Observer, pu
   std::vector<PartStream> parts_;       // in the order of their beginning
   std::deque<push::Outgoing> waiting_;  // for the viewer to allow more streams
   std::size_t waiting_bytes_ = 0;
+  std::vector<push::LostParts> lost_;  // by the transport, one a track; the session asks for them
   std::size_t tell_below_ = 0;
 
   std::optional<StreamId> control_stream_;  // the viewer's

@@ -40,11 +40,16 @@ class ScriptedSession final : public http::WebTransportSession {
     return id;
   }
   std::optional<StreamId> open_bidirectional() override { return std::nullopt; }
-  void send(StreamId id, Bytes bytes) override {
+  bool send(StreamId id, Bytes bytes) override {
     Stream& stream = streams[id];
-    if (stream.fin || stream.reset) return;
+    if (stream.fin || stream.reset) return true;
+    if (bytes.size() > send_max) {
+      reset(id, 0);
+      return false;
+    }
     stream.queued += bytes.text();
     if (room == kEndless) take(id);
+    return true;
   }
   void finish(StreamId id) override { streams[id].fin = true; }
   void reset(StreamId id, std::uint32_t code) override {
@@ -90,6 +95,7 @@ class ScriptedSession final : public http::WebTransportSession {
   std::map<StreamId, std::uint32_t> stopped;
   std::size_t credit = 1'000;
   std::size_t room = kEndless;
+  std::size_t send_max = kEndless;  // a longer piece loses its stream
   std::optional<std::uint32_t> closed;
 
  private:
@@ -225,11 +231,43 @@ TEST_F(WebTransportCarrierTest, AbandonTakesBackWhatIsNotWithTheTransportAsAWhol
   push_parts(cam, 2);
   session_.take(11, 100);  // the first of them has begun
   EXPECT_EQ(carrier_->abandon(2), std::nullopt) << "another track's";
-  EXPECT_EQ(carrier_->abandon(1), (hls::PartPosition{0, 1}));
+  const auto lost = carrier_->abandon(1);
+  ASSERT_TRUE(lost);
+  EXPECT_EQ(lost->from, (hls::PartPosition{0, 1}));
+  EXPECT_EQ(lost->to, (hls::PartPosition{0, 2}));
+  EXPECT_EQ(lost->parts, 2u);
   EXPECT_EQ(session_.streams[11].reset, 1u);
   EXPECT_EQ(session_.streams[15].reset, 1u);
   EXPECT_EQ(carrier_->pending_bytes(), 0u);
   EXPECT_EQ(carrier_->abandon(1), std::nullopt);
+}
+
+TEST_F(WebTransportCarrierTest, APartThatTheConnectionDidNotTakeIsToldAsDropped) {
+  auto& cam = stream("cam");
+  cam.push(0, 3);
+  watch("subscribe=cam/v360&subscribe=cam/audio");
+  session_.send_max = 1'000;
+  push_parts(cam, 1);
+  EXPECT_EQ(session_.streams[11].reset, 0u);
+  session_.send_max = ScriptedSession::kEndless;
+  push_parts(cam, 5);
+  EXPECT_THAT(frames_of(kFrames),
+              testing::IsSupersetOf({"dropped 1:0.1-0.1 (1) 1", "dropped 1:0.2-0.4 (3) 1"}));
+  EXPECT_THAT(frames_of(15), ElementsAre("1:1.0*")) << "the next one is independent";
+}
+
+TEST_F(WebTransportCarrierTest, SoAreThoseThatWaitedForTheViewerToAllowStreams) {
+  auto& cam = stream("cam");
+  cam.push(0, 3);
+  session_.credit = 1;
+  watch("subscribe=cam/v360");
+  push_parts(cam, 3);
+  session_.send_max = 1'000;
+  session_.credit = 9;
+  session_.observer->on_streams_available();
+  EXPECT_THAT(frames_of(kFrames), testing::Contains("dropped 1:0.0-0.3 (4) 1"));
+  EXPECT_EQ(session_.streams.size(), 2u) << "one was lost, and no further one opened";
+  EXPECT_EQ(carrier_->pending_bytes(), 0u);
 }
 
 TEST_F(WebTransportCarrierTest, RoomThatAbandonMadeIsToldToo) {

@@ -3,9 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <random>
 
+#include "http/http2_exercise.h"
 #include "http/prepared.h"
 #include "http/scripted_carrier.h"
 
@@ -377,6 +381,19 @@ TEST_F(Http2, TheFirstSettingsAreDueInTime) {
   EXPECT_EQ(codec->phase(), Codec::Phase::kHead);
   carrier.time += std::chrono::seconds(3);
   EXPECT_EQ(carrier.time - codec->phase_since(), std::chrono::seconds(3));
+}
+
+TEST(Http2Corpus, Replays) {
+  int inputs = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(MIRROR_FUZZ_CORPUS "/http2")) {
+    SCOPED_TRACE(entry.path());
+    std::ifstream file(entry.path(), std::ios::binary);
+    const std::string text((std::istreambuf_iterator<char>(file)),
+                           std::istreambuf_iterator<char>());
+    exercise_http2(bytes_of(text));
+    ++inputs;
+  }
+  EXPECT_GT(inputs, 5);
 }
 
 }  // namespace

@@ -97,6 +97,11 @@ TEST_F(Http3Shard, DrainWaitsForTheLast) {
          connection->on_stream_closed(0);
        },
        [&] {
+         EXPECT_FALSE(transport.closed_with) << "its last word is still due";
+         transport.time += Http3Session::kGoawayGrace;
+         static_cast<Http3Connection&>(*connection).check_timeouts();
+       },
+       [&] {
          EXPECT_EQ(transport.closed_with, h3::error::kNone);
          connection->on_closed("closed");
          connection.reset();

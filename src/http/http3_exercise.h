@@ -85,6 +85,9 @@ inline void exercise_http3_frames(std::span<const std::uint8_t> input) {
   }
   session->drain();
   session->pump();
+  transport.time += Http3Session::kGoawayGrace;
+  session->check_timeouts();
+  session->pump();
   session.reset();
   if (!carrier.held.empty()) std::abort();  // an exchange outlived its connection
 }

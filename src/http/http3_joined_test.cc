@@ -260,6 +260,10 @@ TEST(Http3Joined, DrainIsHeardOf) {
   pair.run();
   pair.server->drain();
   pair.run();
+  EXPECT_EQ(pair.events.goaway, (StreamId{1} << 62) - 4);
+  pair.server_end.time += Http3Session::kGoawayGrace;
+  pair.server->check_timeouts();
+  pair.run();
   EXPECT_EQ(pair.events.goaway, 4);
   EXPECT_FALSE(pair.client->request("GET", "h", "/"));
   pair.carrier.answer_held();

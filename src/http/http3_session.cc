@@ -394,8 +394,8 @@ void Http3Session::reject(StreamId id) {
 }
 
 Http3Session::Stream* Http3Session::open_request(StreamId id) {
-  const bool late = draining_ && id >= goaway_;
-  if (!draining_) requests_end_ = std::max(requests_end_, id + 4);
+  const bool late = id >= goaway_;
+  if (!goaway_is_final()) requests_end_ = std::max(requests_end_, id + 4);
   if (late || streams_.size() >= carrier_.limits().concurrent_streams_max) {
     if (note_reset()) reject(id);
     return nullptr;
@@ -504,6 +504,11 @@ Http3Session::TimedOut Http3Session::check_timeouts() {
   if (closing_) return ended;
   const Limits& limits = carrier_.limits();
   const SteadyTime now = transport_.now();
+  if (draining_ && !goaway_is_final() && now - draining_since_ >= kGoawayGrace) {
+    goaway_ = requests_end_;
+    if (control_) send_goaway();
+    carrier_.schedule();
+  }
   if (streams_.empty() && now - idle_since_ > limits.idle_timeout) {
     closing_ = true;
     ended.idle = true;
@@ -549,9 +554,8 @@ Http3Session::TimedOut Http3Session::check_timeouts() {
 
 void Http3Session::drain() {
   if (closing_ || std::exchange(draining_, true)) return;
-  goaway_ = requests_end_;
+  draining_since_ = transport_.now();
   if (control_) send_goaway();
-  carrier_.schedule();
 }
 
 void Http3Session::send_goaway() {
@@ -561,7 +565,7 @@ void Http3Session::send_goaway() {
 }
 
 void Http3Session::maybe_drained() {
-  if (!draining_ || closing_ || !streams_.empty() || !pushes_.empty()) return;
+  if (!goaway_is_final() || closing_ || !streams_.empty() || !pushes_.empty()) return;
   closing_ = true;
   transport_.close(error::kNone, "going away");
 }
@@ -570,7 +574,7 @@ void Http3Session::maybe_drained() {
 
 bool Http3Session::may_become_session(StreamId id) const {
   const auto it = streams_.find(id);
-  if (it == streams_.end()) return !draining_ || id < goaway_;
+  if (it == streams_.end()) return id < goaway_;
   const Stream& stream = *it->second;
   return stream.webtransport_ != nullptr || stream.reading_ == Stream::Reading::kHead;
 }

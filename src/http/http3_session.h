@@ -8,6 +8,7 @@
 // requests and frames that bring no progress; a peer over a limit is told H3_EXCESSIVE_LOAD.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -58,14 +59,17 @@ class Http3Session final : public quic::Application, private Http3WebTransport::
   };
   TimedOut check_timeouts();
 
-  // GOAWAY: requests that come from now on are rejected, and the connection ends with the last of
-  // those in progress (RFC 9114 5.2).
+  // GOAWAY in two steps (RFC 9114 5.2): the peer hears at once that it should ask elsewhere, and
+  // kGoawayGrace later, at the next check_timeouts(), which of its requests were the last: what was
+  // on its way meanwhile is answered. The connection ends with the last of these.
   void drain();
+  static constexpr std::chrono::milliseconds kGoawayGrace{500};  // a round trip, nearly everywhere
 
   std::size_t requests() const { return streams_.size(); }  // until the transport is done with them
   const h3::Settings& peer_settings() const { return peer_settings_; }
 
  private:
+  static constexpr StreamId kNoRequestRefused = (StreamId{1} << 62) - 4;  // 5.2: the largest id
   class Stream;
   struct Push {
     StreamId stream = 0;
@@ -100,6 +104,7 @@ class Http3Session final : public quic::Application, private Http3WebTransport::
   void end_exchange(Stream& stream);
   void maybe_drained();
   void send_goaway();
+  bool goaway_is_final() const { return goaway_ != kNoRequestRefused; }
 
   void receive_uni(StreamId id, std::span<const std::uint8_t> bytes, bool fin);
   bool begin_uni(StreamId id, UniStream& stream);
@@ -128,13 +133,14 @@ class Http3Session final : public quic::Application, private Http3WebTransport::
   bool open_ = false;
   bool closing_ = false;  // CONNECTION_CLOSE is on its way: nothing matters any more
   bool draining_ = false;
+  SteadyTime draining_since_{};
   bool settings_seen_ = false;
   std::optional<StreamId> control_;  // ours
   std::optional<StreamId> peer_control_;
   std::optional<StreamId> peer_encoder_;
   std::optional<StreamId> peer_decoder_;
-  StreamId requests_end_ = 0;  // the first request id above all that came
-  StreamId goaway_ = 0;        // what we said, while draining
+  StreamId requests_end_ = 0;            // the first request id above all that came
+  StreamId goaway_ = kNoRequestRefused;  // requests from this one on are
 
   // Push (RFC 9114 4.6).
   std::optional<std::uint64_t> max_push_id_;

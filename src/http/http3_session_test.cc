@@ -284,10 +284,21 @@ TEST_F(Http3, DrainRejectsWhatIsNewAndEndsWithTheLast) {
   open();
   give(0, h3::request("GET", "/later"), true);
   session->drain();
+  session->check_timeouts();
   session->pump();
-  EXPECT_THAT(transport.streams[3].out, testing::EndsWith(std::string("\x07\x01\x04")));
-  give(4, h3::request("GET", "/a"), true);
-  EXPECT_EQ(transport.streams[4].reset, h3::error::kRequestRejected);
+  const auto goaway = [](std::uint64_t id) {
+    return h3::make_frame(h3::frame::kGoaway, h3::varint(id));
+  };
+  EXPECT_THAT(transport.streams[3].out, testing::EndsWith(goaway((std::uint64_t{1} << 62) - 4)));
+  give(4, h3::request("GET", "/a"), true);  // was on its way
+  EXPECT_EQ(answer(4).fields.at(":status"), "200");
+  transport.time += 500ms;
+  session->check_timeouts();
+  EXPECT_THAT(transport.streams[3].out, testing::EndsWith(goaway(8)));
+  close_stream(4);
+  session->pump();
+  give(8, h3::request("GET", "/a"), true);
+  EXPECT_EQ(transport.streams[8].reset, h3::error::kRequestRejected);
   EXPECT_FALSE(transport.closed_with);
   carrier.answer_held();
   session->pump();

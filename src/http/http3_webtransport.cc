@@ -38,14 +38,16 @@ class Http3WebTransport::Session final : public WebTransportSession {
     waits_ = waits_ || !stream;
     return stream;
   }
-  void send(StreamId stream, Bytes bytes) override {
-    if (!owns(stream) || bytes.empty()) return;
+  bool send(StreamId stream, Bytes bytes) override {
+    if (!owns(stream)) return false;
     // The writer keeps to Exchange::kQueuedBytesHigh; one that does not loses the stream.
-    if (owner_.over_limit()) {
+    if (owner_.over_limit(bytes.size())) {
       owner_.host_.dropped_stream();
-      return owner_.transport_.reset(stream, h3::error::kInternal);
+      owner_.transport_.reset(stream, h3::error::kInternal);
+      return false;
     }
-    owner_.transport_.send(stream, std::move(bytes));
+    if (!bytes.empty()) owner_.transport_.send(stream, std::move(bytes));
+    return true;
   }
   void finish(StreamId stream) override {
     if (owns(stream)) owner_.transport_.finish(stream);
@@ -403,10 +405,10 @@ std::optional<Http3WebTransport::StreamId> Http3WebTransport::open(StreamId conn
 }
 
 // Bodies that are whole are shared and counted nowhere; what sessions queue is held to the limit.
-bool Http3WebTransport::over_limit() const {
+bool Http3WebTransport::over_limit(std::size_t more) const {
   const std::size_t limit = limits_.queued_bytes_per_connection_max;
-  if (transport_.queued_bytes() <= limit) return false;
-  std::size_t sum = 0;
+  if (transport_.queued_bytes() + more <= limit) return false;
+  std::size_t sum = more;
   for (const auto& [id, stream] : streams_) sum += transport_.queued_bytes(id);
   return sum > limit;
 }

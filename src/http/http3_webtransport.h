@@ -100,7 +100,7 @@ class Http3WebTransport {
   void let_go(StreamId id, Stream& stream);
   void end_session(StreamId connect, std::uint32_t code, std::string_view reason, bool tell);
   std::optional<StreamId> open(StreamId connect, std::uint64_t type);
-  bool over_limit() const;
+  bool over_limit(std::size_t more) const;  // with so many bytes
   Session* find_open(StreamId connect);
 
   Host& host_;

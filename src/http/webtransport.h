@@ -64,7 +64,9 @@ class WebTransportSession {
   // Empty while the peer's limit of streams is reached.
   virtual std::optional<StreamId> open_unidirectional() = 0;
   virtual std::optional<StreamId> open_bidirectional() = 0;
-  virtual void send(StreamId stream, Bytes bytes) = 0;
+  // False: the stream is gone, or goes now, because the connection holds as much as it may
+  // (Limits::queued_bytes_per_connection_max): what was sent before may not arrive either.
+  virtual bool send(StreamId stream, Bytes bytes) = 0;
   virtual void finish(StreamId stream) = 0;
   virtual void reset(StreamId stream, std::uint32_t code) = 0;
   virtual void stop_sending(StreamId stream, std::uint32_t code) = 0;

@@ -30,6 +30,7 @@ using State = media::FeedState::State;
 using Statuses = std::vector<media::FeedState>;
 
 constexpr seconds kLookupWithin{10};
+constexpr milliseconds kLookupAgain{200};
 constexpr seconds kDialWithin{5};
 // While somebody is looked up or dialled and nobody is live; and while all wait.
 constexpr milliseconds kWatchfulTurn{10};
@@ -184,7 +185,10 @@ void SrtCaller::Impl::look_up(Source& source, Instant now) {
     return dial(source, {*numeric}, now);
   }
   auto lookup = Lookup::begin(source.url.host, source.url.port, resolve);
-  if (!lookup) return;  // too many at once: at the next turn
+  if (!lookup) {  // too many are at work
+    source.phase = Waiting{now.steady + kLookupAgain};
+    return;
+  }
   source.phase = LookingUp{std::move(lookup), now.steady + kLookupWithin};
 }
 
@@ -217,7 +221,7 @@ void SrtCaller::Impl::dial(Source& source, const std::vector<Address>& addresses
         source, Failure::kRefused,
         "the address is private or nobody's; srt.call_private_addresses allows private ones", now);
   }
-  const Address& address = allowed[source.status.attempts % allowed.size()];
+  const Address& address = allowed[(source.status.attempts - 1) % allowed.size()];
   media::PublishRequest request{source.settings.stream, "srt", text_of(address.get())};
   request.configured = true;
   if (const auto refusal = gate.admit(request)) {

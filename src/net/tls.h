@@ -1,10 +1,9 @@
 // TLS by GnuTLS, server side: the certificate, and one session that does no I/O of its own.
 //
 // TlsCredentials is immutable after creation and shared by every loop. A TlsSession belongs to one
-// connection: records from the peer go in, plain bytes come out, and the other way round; it never
-// touches a socket. TLS 1.2 and 1.3 with AEAD ciphers and ephemeral keys only (RFC 9325),
-// AES-128-GCM first, ALPN h2 before http/1.1 (RFC 7301), session tickets (RFC 8446 4.6.1), no early
-// data.
+// connection and never touches a socket (TlsRecords). TLS 1.2 and 1.3 with AEAD ciphers and
+// ephemeral keys only (RFC 9325), AES-128-GCM first, ALPN h2 before http/1.1 (RFC 7301), session
+// tickets (RFC 8446 4.6.1), no early data.
 #pragma once
 
 #include <chrono>
@@ -15,12 +14,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
-
-struct gnutls_session_int;  // what GnuTLS's session handle points to
+#include "net/tls_records.h"
 
 namespace mirror::net {
 
@@ -60,43 +59,35 @@ class TlsCredentials {
 
 class TlsSession {
  public:
-  enum class Outcome {
-    kDone,        // handshake: complete; read: `bytes` were produced
-    kWantsInput,  // every record given so far is used up
-    kClosed,      // the peer said close_notify
-    kFailed,      // `failure()` says why; `output` may hold an alert
-  };
-  struct Read {
-    Outcome outcome = Outcome::kWantsInput;
-    std::size_t bytes = 0;
-  };
+  using Outcome = TlsRecords::Outcome;
+  using Read = TlsRecords::Read;
 
-  static constexpr std::size_t kRecordBytesMax = 16'384;  // RFC 8446 5.1
+  static constexpr std::size_t kRecordBytesMax = TlsRecords::kRecordBytesMax;
 
   static Result<std::unique_ptr<TlsSession>> create(
       std::shared_ptr<const TlsCredentials> credentials);
-  ~TlsSession();
-  TlsSession(const TlsSession&) = delete;
-  TlsSession& operator=(const TlsSession&) = delete;
 
-  // `input` is advanced past what was taken; what must go to the peer is appended to `output`.
+  // As TlsRecords has them.
   Outcome handshake(std::span<const std::uint8_t>& input, std::vector<std::uint8_t>& output);
   Read read(std::span<const std::uint8_t>& input, std::span<std::uint8_t> plain,
-            std::vector<std::uint8_t>& output);
-  // At most kRecordBytesMax at once: one record, or several where the peer asked for smaller ones.
-  Status write(std::span<const std::uint8_t> plain, std::vector<std::uint8_t>& output);
-  void close(std::vector<std::uint8_t>& output);  // close_notify
+            std::vector<std::uint8_t>& output) {
+    return records_->read(input, plain, output);
+  }
+  Status write(std::span<const std::uint8_t> plain, std::vector<std::uint8_t>& output) {
+    return records_->write(plain, output);
+  }
+  void close(std::vector<std::uint8_t>& output) { records_->close(output); }
 
-  std::string_view alpn() const;  // "h2", "http/1.1" or empty
-  const std::string& failure() const { return failure_; }
+  std::string_view alpn() const { return alpn_; }  // "h2", "http/1.1" or empty
+  const std::string& failure() const { return records_->failure(); }
 
  private:
-  struct Impl;
-  explicit TlsSession(std::unique_ptr<Impl> impl);
-  Outcome outcome_of(int code);
+  TlsSession(std::shared_ptr<const TlsCredentials> credentials, std::unique_ptr<TlsRecords> records)
+      : credentials_(std::move(credentials)), records_(std::move(records)) {}
 
-  std::unique_ptr<Impl> impl_;
-  std::string failure_;
+  const std::shared_ptr<const TlsCredentials> credentials_;  // outlive records_
+  const std::unique_ptr<TlsRecords> records_;
+  std::string alpn_;
 };
 
 }  // namespace mirror::net

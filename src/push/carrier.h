@@ -6,8 +6,10 @@
 // can still be dropped.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 
@@ -28,6 +30,23 @@ struct Outgoing {
   std::size_t size() const { return pieces[0].size() + pieces[1].size(); }
 };
 
+// Parts of one track that were taken and will not arrive as a whole: the first, the last, and how
+// many.
+struct LostParts {
+  TrackNumber track = 0;
+  hls::PartPosition from;
+  hls::PartPosition to;
+  std::uint64_t parts = 0;
+
+  // Another piece of it, in the order of sending.
+  void add(hls::PartPosition at) {
+    if (parts > 0 && at == to) return;
+    from = parts == 0 ? at : std::min(from, at);
+    to = parts == 0 ? at : std::max(to, at);
+    ++parts;
+  }
+};
+
 class Carrier {
  public:
   virtual ~Carrier() = default;
@@ -39,12 +58,16 @@ class Carrier {
   virtual std::size_t pending_bytes() const = 0;
   // Call Hub::on_room() once, when pending_bytes() is below `bytes`; never from within a call.
   virtual void tell_below(std::size_t bytes) = 0;
-  // What was taken of this track's media and not sent yet is stale. Returns the first part that
-  // will not arrive as a whole; none where nothing can be taken back.
-  virtual std::optional<hls::PartPosition> abandon(TrackNumber track) {
+  // What was taken of this track's media and not sent yet is stale. None where nothing can be taken
+  // back.
+  virtual std::optional<LostParts> abandon(TrackNumber track) {
     static_cast<void>(track);
     return std::nullopt;
   }
+  // What the transport let fall since it was taken (it held too much), a track at a time; none: it
+  // holds what it was given. What is given of such a track before this was asked is lost, too: the
+  // session asks after each frame.
+  virtual std::optional<LostParts> take_loss() { return std::nullopt; }
   // Nothing follows. Hub::close() comes later, as it does when the viewer leaves.
   virtual void end() = 0;
 };

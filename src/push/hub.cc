@@ -85,7 +85,11 @@ bool Hub::turn(Instant now) {
 void Hub::tick(Instant now) {
   busy_ = true;
   for (const auto& [target, feed] : feeds_) feed->look(now.steady);
-  for (const auto& [id, session] : sessions_) {
+  // Carriers may close sessions meanwhile, which are kept until the end of this.
+  std::vector<Session*> sessions;
+  sessions.reserve(sessions_.size());
+  for (const auto& [id, session] : sessions_) sessions.push_back(session.get());
+  for (Session* session : sessions) {
     session->tick(now);
     if (draining_ && !session->anything_live()) session->end();
   }

@@ -492,16 +492,71 @@ TEST_F(PushTest, AStreamPerPartMayTakeBackWhatItHas) {
   ScriptedViewer viewer;
   Session& session = open(viewer, "subscribe=cam/v360");
   viewer.room = 0;
-  viewer.can_abandon = hls::PartPosition{0, 1};
+  viewer.can_abandon = LostParts{1, {0, 1}, {0, 3}, 3};
   for (int i = 0; i < 25; ++i) {
     clock_.advance(100ms);
     cam.push(0, 3);
     turn();
   }
   EXPECT_THAT(viewer.abandoned, Contains(1u));
-  viewer.can_abandon.reset();
+  EXPECT_FALSE(viewer.can_abandon);
   take(session, viewer, ScriptedViewer::kEndless);
   EXPECT_THAT(viewer.log, Contains(HasSubstr("dropped 1:0.1-")));
+}
+
+TEST_F(PushTest, WhatTheCarrierLostIsToldAndTheNextPartIsIndependent) {
+  auto& cam = stream("cam");
+  cam.push(0, 6);
+  ScriptedViewer viewer;
+  open(viewer, "subscribe=cam/v360");
+  viewer.news();
+  viewer.loss = LostParts{1, {0, 0}, {0, 1}, 2};
+  cam.push(0, 3);
+  turn();
+  EXPECT_THAT(viewer.news(), ElementsAre("dropped 1:0.0-0.2 (3) 1"));
+  cam.push(0, 6);
+  turn();
+  EXPECT_THAT(viewer.news(), IsEmpty());
+  cam.push(0, 6);
+  turn();
+  EXPECT_THAT(viewer.news(), ElementsAre("dropped 1:0.3-0.4 (2) 1", "1:1.0*", "1:1.1"));
+  EXPECT_EQ(hub_->totals().dropped[static_cast<std::size_t>(DropReason::kBytes)], 5u);
+  viewer.loss = LostParts{7, {0, 0}, {0, 0}, 1};  // of what nobody subscribes to
+  cam.push(0, 3);
+  turn();
+  EXPECT_THAT(viewer.news(), ElementsAre("1:1.2"));
+}
+
+// The end of one presentation is lost, and then a part of the next: both are told, in order.
+TEST_F(PushTest, LossesOfTwoPresentationsAreToldApart) {
+  auto& cam = stream("cam", 20'000);
+  cam.push(0, 3);
+  ScriptedViewer viewer;
+  Session& session = open(viewer, "subscribe=cam/v360");
+  viewer.room = 0;
+  for (int i = 0; i < 25; ++i) {
+    clock_.advance(100ms);
+    cam.push(0, 3);
+    turn();
+  }
+  cam.presentation()->finish();
+  clock_.advance(100ms);
+  auto& again = stream("cam", 20'000);
+  turn();
+  for (int i = 0; i < 50; ++i) {
+    clock_.advance(100ms);
+    again.push(0, 3);
+    turn();
+  }
+  viewer.news();
+  take(session, viewer, ScriptedViewer::kEndless);
+  again.push(0, 15);
+  turn();
+  std::vector<std::string> told;
+  for (const std::string& line : viewer.log) {
+    if (line.starts_with("dropped")) told.push_back(line.substr(0, line.find(':')));
+  }
+  EXPECT_THAT(told, ElementsAre("dropped 1", "dropped 2")) << testing::PrintToString(viewer.log);
 }
 
 TEST_F(PushTest, NobodyIsAlwaysLast) {
@@ -649,6 +704,19 @@ TEST_F(PushTest, DrainingEndsWhoHasNothingToWaitFor) {
   tick();
   EXPECT_TRUE(viewer.ended);
   EXPECT_EQ(viewer.log.back(), "ended cam/v360");
+}
+
+TEST_F(PushTest, ACarrierMayCloseItsSessionWhileItEnds) {
+  std::vector<std::unique_ptr<ScriptedViewer>> viewers;
+  for (int i = 0; i < 5; ++i) {
+    ScriptedViewer& viewer = *viewers.emplace_back(std::make_unique<ScriptedViewer>());
+    Session& session = open(viewer, "");
+    viewer.when_ended = [this, &session] { hub_->close(session); };
+  }
+  hub_->drain();
+  tick();
+  EXPECT_EQ(hub_->sessions(), 0u);
+  for (const auto& viewer : viewers) EXPECT_TRUE(viewer->ended);
 }
 
 TEST_F(PushTest, AHubMayGoBeforeItsCarriers) {

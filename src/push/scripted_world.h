@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -54,11 +55,15 @@ class ScriptedViewer final : public Carrier {
   }
   std::size_t pending_bytes() const override { return waiting_.size(); }
   void tell_below(std::size_t bytes) override { told_below = bytes; }
-  std::optional<hls::PartPosition> abandon(TrackNumber track) override {
+  std::optional<LostParts> abandon(TrackNumber track) override {
     abandoned.push_back(track);
-    return can_abandon;
+    return std::exchange(can_abandon, std::nullopt);
   }
-  void end() override { ended = true; }
+  std::optional<LostParts> take_loss() override { return std::exchange(loss, std::nullopt); }
+  void end() override {
+    ended = true;
+    if (when_ended) when_ended();
+  }
 
   void flush() {
     const std::size_t n = std::min(room, waiting_.size());
@@ -126,7 +131,9 @@ class ScriptedViewer final : public Carrier {
   std::size_t most_pending = 0;
   std::size_t told_below = 0;
   bool ended = false;
-  std::optional<hls::PartPosition> can_abandon;
+  std::function<void()> when_ended;
+  std::optional<LostParts> can_abandon;  // the next time
+  std::optional<LostParts> loss;
   std::vector<TrackNumber> abandoned;
   std::vector<std::string> log;
   std::vector<Received> parts;

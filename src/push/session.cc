@@ -219,7 +219,11 @@ void Session::count_dropped(DropReason reason, std::size_t parts) {
 void Session::pump(Instant now) {
   if (ended_) return;
   bool more = true;
-  while (more && carrier_.pending_bytes() < settings_.carrier_bytes) more = send_next(now);
+  take_losses();
+  while (more && carrier_.pending_bytes() < settings_.carrier_bytes) {
+    more = send_next(now);
+    take_losses();
+  }
   trim(now.steady);
   remove_done();
   if (more) carrier_.tell_below(settings_.carrier_bytes / 2);
@@ -260,6 +264,17 @@ void Session::send(const Outgoing& frame, Instant now) {
   ++hub_.totals().frames;
   hub_.totals().bytes += frame.size();
   carrier_.send(frame);
+}
+
+// Of a track that nobody subscribes to any more there is nothing to tell.
+void Session::take_losses() {
+  while (const auto loss = carrier_.take_loss()) {
+    for (const auto& subscription : subscriptions_) {
+      if (subscription->announced() != loss->track) continue;
+      count_dropped(DropReason::kBytes, subscription->drop(DropReason::kBytes, loss));
+      break;
+    }
+  }
 }
 
 void Session::trim(SteadyTime now) {

@@ -112,6 +112,7 @@ class Session {
   void complain(ErrorCode code, std::string text);
   void send(const Outgoing& frame, Instant now);
   bool send_next(Instant now);
+  void take_losses();
   void trim(SteadyTime now);
   Subscription* least_important() const;
 

@@ -12,6 +12,9 @@ namespace {
 // one stream are encoded one after the other.
 constexpr std::int64_t kOverlapMaxMs = 120;
 
+// Presentations of one rendition whose losses wait to be told; beyond it the oldest is forgotten.
+constexpr std::size_t kLossesMax = 4;
+
 }  // namespace
 
 Subscription::Subscription(Session& session, Feed& feed, Priority priority, bool chunks)
@@ -37,7 +40,7 @@ void Subscription::pause() {
   paused_ = true;
   flowing_ = false;
   losing_.reset();
-  loss_.reset();
+  losses_.clear();
   last_track_.reset();
   clear_queue();
 }
@@ -75,10 +78,10 @@ void Subscription::offer(const MediaFramePointer& frame, SteadyTime now) {
   }
   if (!flowing_) {
     if (!begins) {
-      if (!losing_) return;
-      const std::size_t parts = frame->first ? 1 : 0;
-      note_lost(frame->track, frame->at, frame->at, parts, *losing_);
-      session_.count_dropped(*losing_, parts);
+      // A part of which some chunks came before was noted with the first that was lost.
+      if (!losing_ || !frame->first) return;
+      note_lost({frame->track->number, frame->at, frame->at, 1}, frame->track, *losing_);
+      session_.count_dropped(*losing_, 1);
       return;
     }
     flowing_ = true;
@@ -91,7 +94,7 @@ void Subscription::lose(hls::PartPosition from, hls::PartPosition to, DropReason
   if (paused_ || done_ || !flowing_) return;
   flowing_ = false;
   losing_ = reason;
-  note_lost(feed_.track(), from, to, 1, reason);
+  if (feed_.track()) note_lost({feed_.track()->number, from, to, 1}, feed_.track(), reason);
   session_.count_dropped(reason, 1);
 }
 
@@ -194,17 +197,17 @@ bool Subscription::state_to_tell() const {
 }
 
 const Track* Subscription::track_to_tell() const {
-  const std::shared_ptr<const Track>* track = nullptr;
-  if (loss_) {
-    track = &loss_->track;
+  const Track* track = nullptr;
+  if (!losses_.empty()) {
+    track = losses_.front().track.get();
   } else if (!queue_.empty()) {
-    track = &queue_.front().frame->track;
+    track = queue_.front().frame->track.get();
   }
-  return track != nullptr && (*track)->number != announced_ ? track->get() : nullptr;
+  return track != nullptr && track->number != announced_ ? track : nullptr;
 }
 
 bool Subscription::has_news() const {
-  return !queue_.empty() || init_due_ || loss_ || state_to_tell();
+  return !queue_.empty() || init_due_ || !losses_.empty() || state_to_tell();
 }
 
 SteadyTime Subscription::oldest() const {
@@ -222,12 +225,13 @@ Outgoing Subscription::next() {
     return {{encode(StateChange{*told_state_, stream, rendition}), {}}, nullptr};
   }
   if (track_to_tell() != nullptr) {
-    init_due_ = loss_ ? loss_->track : queue_.front().frame->track;
+    init_due_ = losses_.empty() ? queue_.front().frame->track : losses_.front().track;
     announced_ = init_due_->number;
     return {{init_due_->announcement, {}}, nullptr};
   }
-  if (loss_) {
-    const Dropped dropped = std::exchange(loss_, std::nullopt)->dropped;
+  if (!losses_.empty()) {
+    const Dropped dropped = losses_.front().dropped;
+    losses_.erase(losses_.begin());
     return {{encode(dropped), {}}, nullptr};
   }
   const MediaFramePointer frame = std::move(queue_.front().frame);
@@ -238,16 +242,22 @@ Outgoing Subscription::next() {
   return {{frame->head, frame->body}, frame};
 }
 
-std::size_t Subscription::drop(DropReason reason, std::optional<hls::PartPosition> abandoned) {
+std::size_t Subscription::drop(DropReason reason, const std::optional<LostParts>& by_carrier) {
   std::size_t parts = 0;
+  bool begun = by_carrier.has_value();
+  if (by_carrier) {
+    const bool queued = !queue_.empty() && queue_.front().frame->track->number == by_carrier->track;
+    note_lost(*by_carrier, queued ? queue_.front().frame->track : nullptr, reason);
+    parts = static_cast<std::size_t>(by_carrier->parts);
+  }
   while (!queue_.empty()) {
     const MediaFramePointer frame = queue_.front().frame;
-    if (parts > 0 && frame->independent && frame->first) return parts;
-    const bool another =
-        parts == 0 || !loss_ || loss_->dropped.to != frame->at || loss_->track != frame->track;
-    const hls::PartPosition from =
-        parts == 0 && abandoned ? std::min(*abandoned, frame->at) : frame->at;
-    note_lost(frame->track, from, frame->at, another ? 1 : 0, reason);
+    if (begun && frame->independent && frame->first) return parts;
+    begun = true;
+    const bool another = losses_.empty() || losses_.back().dropped.to != frame->at ||
+                         losses_.back().dropped.track != frame->track->number;
+    note_lost({frame->track->number, frame->at, frame->at, another ? 1u : 0u}, frame->track,
+              reason);
     parts += another ? 1 : 0;
     const std::size_t cost = frame->size() + kFrameCost;
     queued_bytes_ -= cost;
@@ -259,16 +269,17 @@ std::size_t Subscription::drop(DropReason reason, std::optional<hls::PartPositio
   return parts;
 }
 
-void Subscription::note_lost(const std::shared_ptr<const Track>& track, hls::PartPosition from,
-                             hls::PartPosition to, std::uint64_t parts, DropReason reason) {
-  if (!track) return;
-  if (loss_ && loss_->track == track) {
-    loss_->dropped.from = std::min(loss_->dropped.from, from);
-    loss_->dropped.to = std::max(loss_->dropped.to, to);
-    loss_->dropped.parts += parts;
+void Subscription::note_lost(const LostParts& lost, std::shared_ptr<const Track> track,
+                             DropReason reason) {
+  if (!losses_.empty() && losses_.back().dropped.track == lost.track) {
+    Dropped& dropped = losses_.back().dropped;
+    dropped.from = std::min(dropped.from, lost.from);
+    dropped.to = std::max(dropped.to, lost.to);
+    dropped.parts += lost.parts;
     return;
   }
-  loss_ = Loss{track, {track->number, from, to, parts, reason}};
+  if (losses_.size() >= kLossesMax) losses_.erase(losses_.begin());
+  losses_.push_back({std::move(track), {lost.track, lost.from, lost.to, lost.parts, reason}});
 }
 
 void Subscription::clear_queue() {

@@ -62,9 +62,10 @@ class Subscription {
   SteadyTime oldest() const;  // the end of time when nothing is queued
   Outgoing next();
 
-  // Drops from the front up to the next independent part that is not the first, or everything.
-  // Returns how many parts.
-  std::size_t drop(DropReason reason, std::optional<hls::PartPosition> abandoned);
+  // Drops from the front up to the next independent part, or everything. Behind parts that the
+  // carrier lost already the next independent one may be the first; else that one goes in any case.
+  // Returns how many parts are lost.
+  std::size_t drop(DropReason reason, const std::optional<LostParts>& by_carrier);
   std::size_t queued() const { return queue_.size(); }
   std::size_t queued_bytes() const { return queued_bytes_; }
   // The track of what is queued or was sent last.
@@ -76,13 +77,12 @@ class Subscription {
     SteadyTime since;
   };
   struct Loss {
-    std::shared_ptr<const Track> track;
+    std::shared_ptr<const Track> track;  // null: it is announced
     Dropped dropped;
   };
 
   void push(const MediaFramePointer& frame, SteadyTime now);
-  void note_lost(const std::shared_ptr<const Track>& track, hls::PartPosition from,
-                 hls::PartPosition to, std::uint64_t parts, DropReason reason);
+  void note_lost(const LostParts& lost, std::shared_ptr<const Track> track, DropReason reason);
   void clear_queue();
   bool must_wait() const;
   void plan_take_over(hls::PartPosition at, std::int64_t decode_time, SteadyTime now);
@@ -101,7 +101,7 @@ class Subscription {
 
   std::vector<Queued> queue_;  // oldest first
   std::size_t queued_bytes_ = 0;
-  std::optional<Loss> loss_;          // not yet told
+  std::vector<Loss> losses_;          // not yet told, oldest first, one a track; few
   std::optional<DropReason> losing_;  // why parts pass until the next independent one
   std::optional<StreamState> told_state_;
   TrackNumber announced_ = 0;

@@ -205,6 +205,9 @@ class DatagramExercise final : private EndpointCore::Host {
   }
 
   SteadyTime turn_time() const override { return now_; }
+  WallTime wall_time() const override {
+    return WallTime(std::chrono::duration_cast<std::chrono::microseconds>(now_.time_since_epoch()));
+  }
   void something_due() override {}
   bool has_worker(std::uint8_t worker) const override { return worker % 2 == 0; }
   bool stray(std::uint8_t, std::span<const std::uint8_t>, const Path&, std::uint8_t) override {

@@ -22,7 +22,9 @@ constexpr std::size_t kResetBytesMax = 43;
 // RFC 9000, 14.1: what begins a connection is at least so long, so what answers it is not longer.
 constexpr std::size_t kInitialDatagramMin = NGTCP2_MAX_UDP_PAYLOAD_SIZE;
 
-ngtcp2_tstamp timestamp(SteadyTime time) {
+// Tokens are for the process that comes next, too, and the monotonic clock begins anew with each
+// start of the machine.
+ngtcp2_tstamp timestamp(WallTime time) {
   return static_cast<ngtcp2_tstamp>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count());
 }
@@ -100,7 +102,8 @@ void EndpointCore::handshake_over(Connection& connection) {
 std::vector<std::uint8_t> EndpointCore::address_token(const Address& remote) {
   std::vector<std::uint8_t> token(NGTCP2_CRYPTO_MAX_REGULAR_TOKENLEN);
   const auto size = ngtcp2_crypto_generate_regular_token(
-      token.data(), secret_.data(), secret_.size(), remote.get(), remote.size(), timestamp(now()));
+      token.data(), secret_.data(), secret_.size(), remote.get(), remote.size(),
+      timestamp(host_.wall_time()));
   token.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
   return token;
 }
@@ -222,14 +225,14 @@ bool EndpointCore::judge_token(Connection::Initial& initial, const Path& path) {
     if (ngtcp2_crypto_verify_retry_token(&original, header.token, header.tokenlen, secret_.data(),
                                          secret_.size(), header.version, remote.get(),
                                          remote.size(), &header.dcid, kRetryTokenLife,
-                                         timestamp(now())) != 0) {
+                                         timestamp(host_.wall_time())) != 0) {
       return false;
     }
     initial.original = ConnectionId(original);
     initial.token = NGTCP2_TOKEN_TYPE_RETRY;
-  } else if (ngtcp2_crypto_verify_regular_token(header.token, header.tokenlen, secret_.data(),
-                                                secret_.size(), remote.get(), remote.size(),
-                                                kAddressTokenLife, timestamp(now())) == 0) {
+  } else if (ngtcp2_crypto_verify_regular_token(
+                 header.token, header.tokenlen, secret_.data(), secret_.size(), remote.get(),
+                 remote.size(), kAddressTokenLife, timestamp(host_.wall_time())) == 0) {
     initial.token = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
   }
   return true;  // any other token is as good as none
@@ -277,7 +280,7 @@ void EndpointCore::retry(const ngtcp2_pkt_hd& header, std::size_t received, cons
   std::array<std::uint8_t, NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN> token;
   const auto token_size = ngtcp2_crypto_generate_retry_token(
       token.data(), secret_.data(), secret_.size(), header.version, path.remote.get(),
-      path.remote.size(), &id.get(), &header.dcid, timestamp(now()));
+      path.remote.size(), &id.get(), &header.dcid, timestamp(host_.wall_time()));
   if (token_size < 0) return;
   std::array<std::uint8_t, kInitialDatagramMin> packet;
   const auto size = ngtcp2_crypto_write_retry(packet.data(), packet.size(), header.version,

@@ -40,6 +40,7 @@ class EndpointCore final : private Connection::Owner {
    public:
     virtual ~Host() = default;
     virtual SteadyTime turn_time() const = 0;
+    virtual WallTime wall_time() const = 0;
     virtual void something_due() = 0;  // there is something to write, and there was not before
     // Whether there is a worker of this index. The process before this one may have had more.
     virtual bool has_worker(std::uint8_t worker) const = 0;

@@ -102,6 +102,30 @@ TEST(Hardening, ManyHandshakesMakeClientsProveTheirAddress) {
   EXPECT_EQ(link.server.metrics.retries.Value(), 2);
 }
 
+// It is for the next process, too, and for a machine that was started anew: its time is the day's.
+TEST(Hardening, AnAddressTokenExpiresAcrossAStartOfTheMachine) {
+  using std::chrono::hours;
+  for (const hours later : {hours(1), hours(25)}) {
+    SCOPED_TRACE(later.count());
+    Limits limits;
+    limits.handshakes_unproven_max = 0;
+    auto resumption = std::make_shared<Resumption>();
+    {
+      SimulatedLink before(1, {}, limits);
+      before.connect(resumption);
+      ASSERT_TRUE(before.run_until([&] { return !resumption->address_token.empty(); }));
+    }
+    SimulatedLink after(2, {}, limits);
+    const hours up = std::chrono::duration_cast<hours>(after.now.time_since_epoch());
+    after.now = SteadyTime(hours(1));
+    after.wall_ahead = up - hours(1) + later;
+    BlobClient& client = after.connect(resumption, false, [](BlobClient& c) { c.ask(1'000); });
+    ASSERT_TRUE(
+        after.run_until([&] { return !client.replies.empty() && client.all_whole(1'000); }));
+    EXPECT_EQ(after.server.metrics.retries.Value(), later > hours(24) ? 1 : 0);
+  }
+}
+
 TEST(Hardening, ARetryTokenOfAnotherAddressIsRefused) {
   Limits limits;
   limits.handshakes_unproven_max = 0;

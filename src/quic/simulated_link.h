@@ -206,6 +206,9 @@ struct LinkConditions {
   std::chrono::microseconds jitter{0};  // each way; reorders
   std::size_t mtu = 1500;               // of IPv4: 28 bytes are headers
   std::chrono::milliseconds rebind_every{0};
+  // What goes to the client in a second, behind a queue of kQueueMax; 0: without end.
+  std::uint64_t to_client_bytes_per_second = 0;
+  static constexpr std::chrono::milliseconds kQueueMax{200};
 };
 
 inline Address test_address(const char* text, std::uint16_t port) {
@@ -224,6 +227,10 @@ class SimulatedLink {
           core(*this, limits, secret, worker, metrics, random) {}
 
     SteadyTime turn_time() const override { return link.now; }
+    WallTime wall_time() const override {
+      return WallTime(std::chrono::duration_cast<std::chrono::microseconds>(
+          link.now.time_since_epoch() + link.wall_ahead));
+    }
     void something_due() override {}
     bool has_worker(std::uint8_t worker) const override { return worker < workers; }
     bool stray(std::uint8_t worker, std::span<const std::uint8_t>, const Path&,
@@ -268,6 +275,7 @@ class SimulatedLink {
   }
 
   // The client's Application, alive until the connection is over.
+  std::shared_ptr<Impairment> client_impairment;  // of those that connect from now on
   BlobClient& connect(std::shared_ptr<Resumption> resumption = nullptr, bool early_data = false,
                       std::function<void(BlobClient&)> when_open = {}) {
     auto made = std::make_unique<BlobClient>();
@@ -279,7 +287,8 @@ class SimulatedLink {
     }
     auto connection = client.core.connect(
         {client_address, server_address},
-        {"mirror.test", client_tls, std::move(resumption), early_data}, std::move(made));
+        {"mirror.test", client_tls, std::move(resumption), early_data, client_impairment},
+        std::move(made));
     if (!connection) throw std::runtime_error(connection.error().message);
     application.transport = client_connection = *connection;
     return application;
@@ -297,7 +306,7 @@ class SimulatedLink {
     while (!done()) {
       const SteadyTime next =
           std::min({wire_.empty() ? SteadyTime::max() : wire_.top().arrival,
-                    server.core.next_expiry(), client.core.next_expiry(), next_rebind_});
+                    server.core.next_expiry(), client.core.next_expiry(), next_rebind_, wake_at});
       if (next > end) {
         now = end;
         turn();
@@ -308,6 +317,9 @@ class SimulatedLink {
     }
     return true;
   }
+
+  // From the next packet on.
+  void set_conditions(const LinkConditions& conditions) { conditions_ = conditions; }
 
   void rebind() {
     nat_address.set_port(static_cast<std::uint16_t>(nat_address.port() + 1));
@@ -331,6 +343,7 @@ class SimulatedLink {
       Node& to = flight.to_server ? server : client;
       to.core.receive(flight.bytes, flight.path, flight.ecn);
     }
+    if (at_turn) at_turn();
     for (Node* node : {&server, &client}) {
       node->core.expire();
       for (int round = 0; round < 100; ++round) {
@@ -348,6 +361,7 @@ class SimulatedLink {
 
  public:
   SteadyTime now{std::chrono::hours(1000)};
+  std::chrono::hours wall_ahead{0};  // of `now`, whose zero is the start of the machine
   Metrics registry;
   std::string ended;  // why the latest client connection did; outlives the nodes
   Node server;
@@ -363,6 +377,9 @@ class SimulatedLink {
   std::size_t rebinds = 0;
   std::size_t carried_bytes = 0;
   std::size_t packets_max_in_batch = 0;
+  // What else belongs to a turn, between receiving and sending, and when it wants the next one.
+  std::function<void()> at_turn;
+  SteadyTime wake_at = SteadyTime::max();
   // Sees every datagram before it is sent; false: it is lost.
   std::function<bool(bool to_server, std::span<const std::uint8_t>)> tap;
 
@@ -402,12 +419,21 @@ class SimulatedLink {
     flight.ecn = batch.ecn;
     // A NAT is before the client: outside, there is one address only that still works.
     if (!to_server && !(batch.path.remote == nat_address)) return;
+    SteadyTime departure = now;
+    if (!to_server && conditions_.to_client_bytes_per_second > 0) {
+      busy_until_ = std::max(busy_until_, now);
+      if (busy_until_ - now > LinkConditions::kQueueMax) return;
+      busy_until_ += std::chrono::microseconds(packet.size() * 1'000'000 /
+                                               conditions_.to_client_bytes_per_second);
+      departure = busy_until_;
+    }
+    if (to_server) client_now_ = batch.path.local;  // who moved is reached where it is
     flight.path =
-        to_server ? Path{server_address, nat_address} : Path{client_address, batch.path.local};
+        to_server ? Path{server_address, nat_address} : Path{client_now_, batch.path.local};
     const int copies = random_.chance(conditions_.duplicates) ? 2 : 1;
     for (int i = 0; i < copies; ++i) {
       flight.number = flights_++;
-      flight.arrival = now + conditions_.rtt / 2 +
+      flight.arrival = departure + conditions_.rtt / 2 +
                        std::chrono::microseconds(random_.below(conditions_.jitter.count()));
       wire_.push(flight);
     }
@@ -416,6 +442,8 @@ class SimulatedLink {
   std::priority_queue<Flight> wire_;
   std::uint64_t flights_ = 0;
   SteadyTime next_rebind_;
+  SteadyTime busy_until_{};
+  Address client_now_ = client_address;
 };
 
 }  // namespace mirror::quic

@@ -55,8 +55,10 @@ std::optional<std::vector<std::uint8_t>> decode_hex(std::string_view text) {
   std::vector<std::uint8_t> out;
   for (; !text.empty(); text.remove_prefix(2)) {
     std::uint8_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + 2, value, 16);
-    if (error != std::errc{} || end != text.data() + 2) return std::nullopt;
+    const auto digits = text.substr(0, 2);
+    const auto [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
+    if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
     out.push_back(value);
   }
   return out;

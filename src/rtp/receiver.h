@@ -139,11 +139,11 @@ class Receiver {
 
   std::optional<std::uint32_t> ssrc_;
   SteadyTime last_received_{};
-  std::int64_t next_ = 0;     // the sequence number, unwrapped, that is passed on next
+  std::int64_t next_ = 0;      // the sequence number, unwrapped, that is passed on next
   std::int64_t highest_ = -1;  // that came
-  bool gap_ = false;          // something was given up before `next_`
-  std::vector<Slot> slots_;   // of [next_, next_ + kReorderPacketsMax)
-  std::vector<Past> past_;    // of the same number before next_
+  bool gap_ = false;           // something was given up before `next_`
+  std::vector<Slot> slots_;    // of [next_, next_ + kReorderPacketsMax)
+  std::vector<Past> past_;     // of the same number before next_
   std::size_t held_ = 0;
   SteadyTime look_at_{};  // nothing held has waited for `reorder` before
   std::int64_t repair_packets_ = 0;

@@ -8,7 +8,7 @@ import { publishWithSource, Server, Viewer } from './lib.mjs';
 test('a feed goes on over the wrap, new parameter sets and a wrong clock', { timeout: 120_000 }, async (t) => {
   const server = await Server.start(t);
   const args = [
-    '--codec', 'h264', '--size', '640x360', '--bitrate', '500k', '--bframes', '3',
+    '--codec', 'h264', '--size', '640x360', '--bitrate', '500k',
     '--wrap-soon', '6', '--drift', '100', '--change-resolution-every', '2',
   ];
   publishWithSource(t, server, 'cam', args);

@@ -71,10 +71,15 @@ test('a passphrase and a latency by stream', { timeout: 120_000 }, async (t) => 
     assert.notEqual(refused.code, 0);
     publishWithSource(t, server, 'open', small);
     publishWithSource(t, { srtUrl: (id) => server.srtUrl(id, '&passphrase=battery staple') }, 'secret', small);
-    const [secret, open] = await Promise.all([server.untilLive('secret'), server.untilLive('open')]);
+    const measured = (stream) => stream.state === 'live' && stream.source.latency_ms > 0;
+    const [secret, open] = await Promise.all(['secret', 'open'].map((key) =>
+      server.untilStream(key, 'is live and measured', measured)));
     assert.equal(secret.source.latency_ms, 400);
     assert.equal(open.source.latency_ms, 120);
-    const { refusals } = await server.json('/api/v1/refusals');
+    const refusals = await eventually('it is told who was refused', async () => {
+      const told = (await server.json('/api/v1/refusals')).refusals;
+      return told.length > 0 ? told : false;
+    });
     assert.deepEqual(refusals.map(({ reason, asked_for: id }) => [reason, id]), [['handshake', 'secret']]);
   })(t);
 });

@@ -10,9 +10,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "net/tls_records.h"
 
 namespace mirror::load {
 
@@ -34,37 +36,37 @@ class TlsTrust {
 
 class TlsClient {
  public:
-  enum class Outcome { kDone, kWantsInput, kClosed, kFailed };
-  struct Read {
-    Outcome outcome = Outcome::kWantsInput;
-    std::size_t bytes = 0;
-  };
-  static constexpr std::size_t kRecordBytesMax = 16'384;  // RFC 8446, 5.1
+  using Outcome = net::TlsRecords::Outcome;
+  using Read = net::TlsRecords::Read;
+  static constexpr std::size_t kRecordBytesMax = net::TlsRecords::kRecordBytesMax;
 
   // `host` is a name or a numeric address; `alpn` the one protocol that is offered (RFC 7301).
   static Result<std::unique_ptr<TlsClient>> create(std::shared_ptr<const TlsTrust> trust,
                                                    const std::string& host, std::string_view alpn);
-  ~TlsClient();
-  TlsClient(const TlsClient&) = delete;
-  TlsClient& operator=(const TlsClient&) = delete;
 
-  // `input` is advanced past what was taken; what must go to the peer is appended to `output`.
-  // kDone: complete, and the server agreed to the protocol.
+  // As TlsRecords has them. kDone: complete, and the server agreed to the protocol.
   Outcome handshake(std::span<const std::uint8_t>& input, std::vector<std::uint8_t>& output);
   Read read(std::span<const std::uint8_t>& input, std::span<std::uint8_t> plain,
-            std::vector<std::uint8_t>& output);
-  Status write(std::span<const std::uint8_t> plain, std::vector<std::uint8_t>& output);
+            std::vector<std::uint8_t>& output) {
+    return records_->read(input, plain, output);
+  }
+  Status write(std::span<const std::uint8_t> plain, std::vector<std::uint8_t>& output) {
+    return records_->write(plain, output);
+  }
 
-  const std::string& failure() const { return failure_; }
+  const std::string& failure() const { return failure_.empty() ? records_->failure() : failure_; }
 
  private:
-  struct Impl;
-  explicit TlsClient(std::unique_ptr<Impl> impl);
-  Outcome outcome_of(int code);
+  TlsClient(std::shared_ptr<const TlsTrust> trust, std::unique_ptr<net::TlsRecords> records,
+            const std::string& host, std::string_view alpn)
+      : trust_(std::move(trust)), host_(host), alpn_(alpn), records_(std::move(records)) {}
   Outcome check_protocol();
 
-  std::unique_ptr<Impl> impl_;
-  std::string failure_;
+  const std::shared_ptr<const TlsTrust> trust_;  // outlives records_, and so does host_
+  const std::string host_;
+  const std::string alpn_;
+  const std::unique_ptr<net::TlsRecords> records_;
+  std::string failure_;  // where the session has none of its own, or not enough to say
 };
 
 }  // namespace mirror::load
