@@ -323,9 +323,9 @@ void RtpListener::Impl::count(Line& line) {
   metrics.add(line.counted, now);
   line.counted = now;
   for (Line::MediumPorts& ports : line.ports) {
-    // The kernel's count wraps at 32 bits.
-    metrics.add_kernel_drops(ports.media.dropped() - ports.kernel_drops);
-    ports.kernel_drops = ports.media.dropped();
+    const std::uint32_t dropped = ports.media.dropped();
+    metrics.add_kernel_drops(dropped - ports.kernel_drops);
+    ports.kernel_drops = dropped;
   }
 }
 

@@ -172,6 +172,20 @@ TEST_F(RtpListenerTest, SaysWhatItCannotDo) {
   EXPECT_THAT(why(input("cam", 65'535)), HasSubstr("no port 65536"));
 }
 
+TEST(UdpPort, TellsWhatTheKernelThrewAway) {
+  auto port = UdpPort::open({.address = "127.0.0.1", .receive_buffer_bytes = 4096});
+  ASSERT_TRUE(port) << port.error().message;
+  const UdpPort sender = open_port("127.0.0.1");
+  EXPECT_EQ(port->dropped(), 0U);
+  const Datagram datagram(1000);
+  const RemoteAddress to{*IpAddress::parse("127.0.0.1"), port->port(), 0};
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(sender.send(datagram, to));
+  UdpPort::Inbox inbox;
+  const auto got = port->receive(inbox);
+  EXPECT_EQ(port->dropped() + got.size(), 100U);
+  EXPECT_GT(port->dropped(), 0U);
+}
+
 TEST_F(RtpListenerTest, WithoutInputsItIsIdle) {
   listen({});
   EXPECT_TRUE(listener->feeds().empty());

@@ -1,5 +1,6 @@
 #include "ingest/udp_port.h"
 
+#include <linux/sock_diag.h>
 #include <net/if.h>
 #include <unistd.h>
 
@@ -30,7 +31,6 @@ UdpPort& UdpPort::operator=(UdpPort&& other) noexcept {
   std::swap(fd_, other.fd_);
   std::swap(family_, other.family_);
   std::swap(granted_bytes_, other.granted_bytes_);
-  std::swap(dropped_, other.dropped_);
   return *this;
 }
 
@@ -78,7 +78,6 @@ Result<UdpPort> UdpPort::open_socket(int family, const UdpPortSettings& settings
   }
   // Others may listen to the same group; a port of our own is ours alone.
   if (!settings.multicast.empty()) set(port.fd_, SOL_SOCKET, SO_REUSEADDR, 1);
-  set(port.fd_, SOL_SOCKET, SO_RXQ_OVFL, 1);
   if (settings.receive_buffer_bytes > 0) port.size_buffer(settings.receive_buffer_bytes);
   // Bound to the group itself, so that nothing that is sent elsewhere comes in.
   sockaddr_storage bound{};
@@ -143,6 +142,13 @@ std::uint16_t UdpPort::port() const {
   return local ? local->port : 0;
 }
 
+std::uint32_t UdpPort::dropped() const {
+  std::array<std::uint32_t, SK_MEMINFO_VARS> info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(fd_, SOL_SOCKET, SO_MEMINFO, info.data(), &size) != 0) return 0;
+  return info[SK_MEMINFO_DROPS];
+}
+
 UdpPort::Inbox::Inbox() : bytes_(kDatagramsMax * kBytesMax) {
   for (std::size_t i = 0; i < kDatagramsMax; ++i) {
     parts_[i] = {bytes_.data() + i * kBytesMax, kBytesMax};
@@ -150,29 +156,20 @@ UdpPort::Inbox::Inbox() : bytes_(kDatagramsMax * kBytesMax) {
     header.msg_name = &names_[i];
     header.msg_iov = &parts_[i];
     header.msg_iovlen = 1;
-    header.msg_control = controls_[i].bytes.data();
   }
 }
 
 std::span<const UdpPort::Datagram> UdpPort::receive(Inbox& inbox) {
-  // The kernel writes over both lengths.
-  for (mmsghdr& message : inbox.messages_) {
-    message.msg_hdr.msg_namelen = sizeof(sockaddr_storage);
-    message.msg_hdr.msg_controllen = sizeof(Inbox::Control);
-  }
+  // The kernel writes over it.
+  for (mmsghdr& message : inbox.messages_) message.msg_hdr.msg_namelen = sizeof(sockaddr_storage);
   const int count =
       ::recvmmsg(fd_, inbox.messages_.data(), Inbox::kDatagramsMax, MSG_DONTWAIT, nullptr);
   if (count <= 0) return {};
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
-    msghdr& header = inbox.messages_[i].msg_hdr;
+    const msghdr& header = inbox.messages_[i].msg_hdr;
     inbox.datagrams_[i] = {{inbox.bytes_.data() + i * Inbox::kBytesMax, inbox.messages_[i].msg_len},
                            &inbox.names_[i],
                            (header.msg_flags & MSG_TRUNC) != 0};
-    for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
-      if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
-        std::memcpy(&dropped_, CMSG_DATA(c), sizeof dropped_);
-      }
-    }
   }
   return std::span(inbox.datagrams_).first(static_cast<std::size_t>(count));
 }
