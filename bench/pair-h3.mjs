@@ -1,8 +1,8 @@
-// CPU per request of Mirror's HTTP/3 against nginx: its HTTP/1.1 over TLS in the same run, and its
-// HTTP/3 where the program that --nginx names has it.
+// CPU per request of Mirror's HTTP/3 against nginx: its HTTP/1.1 over TLS in the same run, and the
+// HTTP/3 of the nginx in --nginx-root, a Debian 13 (tests/interop/chroot makes one; needs root).
 //
 //   node bench/pair-h3.mjs [--pairs 5] [--requests 100000] [--connections 100] [--bytes 3000]
-//       [--nginx 'COMMAND...']
+//       [--nginx-root /var/tmp/mirror-debian-13]
 //
 // Needs a build with -DMIRROR_BENCH=ON, nginx, h2load and two cores with nothing else to do: the
 // server on one, the client on the other. nginx serves the bytes as a static file, Mirror from
@@ -24,7 +24,7 @@ const { values: options } = parseArgs({
     requests: { type: 'string', default: '100000' },
     connections: { type: 'string', default: '100' },
     bytes: { type: 'string', default: '3000' },
-    nginx: { type: 'string', default: '' },
+    'nginx-root': { type: 'string', default: '' },
   },
 });
 const kServerCore = '0';
@@ -32,9 +32,11 @@ const kClientCore = '1';
 const pinned = (core, program, args, settings) =>
   new Child('taskset', ['-c', core, program, ...args], settings);
 
-// A file in a folder of its own, that a server in a changed root finds as well.
-const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'mirror-pair-h3-'));
-fs.chmodSync(folder, 0o755);
+// The file and the configurations, under one name outside and inside of the changed root.
+const root = options['nginx-root'];
+const folder = path.join(os.tmpdir(), `mirror-pair-h3-${process.pid}`);
+fs.mkdirSync(root + folder, { recursive: true, mode: 0o755 });
+if (root) fs.symlinkSync(root + folder, folder);
 
 function cpuMicroseconds(pid) {
   const fields = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
@@ -117,8 +119,9 @@ try {
   ]);
   servers.push(await startMirror(certificate, key));
   servers.push(await startNginx('nginx, HTTP/1.1 over TLS', ['nginx'], false, certificate, key));
-  if (options.nginx) {
-    servers.push(await startNginx('nginx, HTTP/3', options.nginx.split(' '), true, certificate, key));
+  if (root) {
+    const command = ['chroot', root, 'nginx'];
+    servers.push(await startNginx('nginx, HTTP/3', command, true, certificate, key));
   }
   const costs = new Map(servers.map((server) => [server, []]));
   for (let i = 0; i < Number(options.pairs); ++i) {
@@ -138,5 +141,6 @@ try {
   }
 } finally {
   for (const server of servers) await server.stop();
-  fs.rmSync(folder, { recursive: true, force: true });
+  if (root) fs.rmSync(folder);
+  fs.rmSync(root + folder, { recursive: true, force: true });
 }

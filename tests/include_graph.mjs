@@ -20,6 +20,7 @@ const ARROWS = {
   push: ['hls', 'cmaf', 'media', 'base'],
   rtp: ['codec', 'media', 'base'],
   ingest: ['rtp', 'mpegts', 'media', 'base'],
+  admission: ['media', 'base'],
   stream: ['transcode', 'hls', 'media', 'base'],
   net: ['base'],
   quic: ['net', 'base'],

@@ -6,6 +6,7 @@
 
 #include "api/assets.h"
 #include "api/cors.h"
+#include "api/feed_directory.h"
 #include "api/held_requests.h"
 #include "api/live_routes.h"
 #include "api/push_routes.h"
@@ -75,6 +76,12 @@ class ApiHandler final : public http::Handler {
     if (path.starts_with(kStreams) && path[kStreams.size()] == '/') {
       return json(request, exchange,
                   stream_json(environment_.registry, path.substr(kStreams.size() + 1), now()));
+    }
+    if (path == "/api/v1/sources") {
+      return json(request, exchange, sources_json(environment_.feeds.feeds(), now()));
+    }
+    if (path == "/api/v1/refusals") {
+      return json(request, exchange, refusals_json(environment_.feeds.turned_away(), now()));
     }
     if (path == "/healthz") return exchange.respond(http::Response::text(200, "ok\n"));
     if (path == "/readyz") return ready(exchange);

@@ -24,12 +24,14 @@ struct ApiSettings {
   push::HubSettings push;  // of each loop
 };
 
-class PushDoors;  // api/push_doors.h
+class PushDoors;      // api/push_doors.h
+class FeedDirectory;  // api/feed_directory.h
 
 // What all handlers share; outlives them.
 struct ApiEnvironment {
   const stream::Registry& registry;
   PushDoors& push_doors;
+  const FeedDirectory& feeds;
   Metrics& metrics;
   const Clock& clock;
   // Set once by the shutdown: /readyz then says 503 so that balancers look elsewhere.

@@ -26,7 +26,7 @@ constexpr std::size_t kSecretBytes = 16;
 
 push::StreamState state_of(stream::State state) {
   switch (state) {
-    case stream::State::kWaiting:
+    case stream::State::kConnecting:
     case stream::State::kLive:
       return push::StreamState::kLive;
     case stream::State::kReconnecting:

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/fake_exchange.h"
+#include "api/feed_directory.h"
 #include "api/push_doors.h"
 #include "base/fake_clock.h"
 #include "push/frame_reader.h"
@@ -64,8 +65,9 @@ class PushRoutesTest : public testing::Test {
   WakeList wake_list_{{}};
   stream::Registry registry_{25, "e", {}, {wake_list_, clock_, metrics_, log_}};
   PushDoors doors_;
+  FeedDirectory feeds_;
   std::atomic<bool> draining_{false};
-  const ApiEnvironment environment_{registry_, doors_, metrics_, clock_, draining_};
+  const ApiEnvironment environment_{registry_, doors_, feeds_, metrics_, clock_, draining_};
   const Cors cors_{{"*"}};
   push::HubSettings settings_{.sessions_max = 2};
   std::unique_ptr<net::EventLoop> loop_ = net::EventLoop::create("test").value();

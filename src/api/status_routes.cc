@@ -30,10 +30,32 @@ Json source_json(const stream::StreamStatus& status) {
           {"bitrate_bps", std::llround(status.source_bitrate_bps)},
           {"rtt_ms", transport.rtt_ms},
           {"latency_ms", transport.latency_ms},
+          {"buffered_ms", transport.buffered_ms},
+          {"bytes", transport.bytes},
           {"packets", transport.packets},
           {"packets_lost", transport.packets_lost},
           {"packets_retransmitted", transport.packets_retransmitted},
-          {"packets_dropped", transport.packets_dropped}};
+          {"packets_dropped", transport.packets_dropped},
+          {"packets_belated", transport.packets_belated},
+          {"packets_undecrypted", transport.packets_undecrypted},
+          {"packets_reordered", transport.packets_reordered},
+          {"packets_duplicate", transport.packets_duplicate},
+          {"packets_recovered", transport.packets_recovered},
+          {"packets_strange", transport.packets_strange}};
+}
+
+// What TR 101 290 calls the indicators of the first priority, and the CRC of the second.
+Json transport_stream_json(const media::DemuxStats& demux) {
+  return {{"packets", demux.packets},
+          {"sync_losses", demux.sync_losses},
+          {"sync_byte_errors", demux.sync_byte_errors},
+          {"pat_errors", demux.pat_errors},
+          {"continuity_errors", demux.continuity_errors},
+          {"pmt_errors", demux.pmt_errors},
+          {"pid_errors", demux.pid_errors},
+          {"section_crc_errors", demux.section_crc_errors},
+          {"pcr_jitter_ms", demux.pcr_jitter_ms},
+          {"dropped_bytes", demux.dropped_bytes}};
 }
 
 Json counters_json(const stream::StreamStatus& status) {
@@ -67,13 +89,24 @@ Json optional_ms(const std::optional<double>& delay) {
   return delay ? Json(std::round(*delay * 10) / 10) : Json(nullptr);
 }
 
+Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+Json to_json(const media::FeedState& feed) {
+  return {{"stream", feed.stream},         {"kind", feed.kind},
+          {"endpoint", feed.endpoint},     {"state", media::name_of(feed.state)},
+          {"why", text_or_null(feed.why)}, {"since", iso8601(feed.since)},
+          {"attempts", feed.attempts}};
+}
+
 Json to_json(const stream::Stream& stream) {
   const auto status = stream.status();
   Json json = {{"key", stream.key().text()},
                {"state", name_of(status->state)},
                {"since", iso8601(status->since)},
-               {"error", status->error.empty() ? Json(nullptr) : Json(status->error)},
-               {"source", source_json(*status)}};
+               {"why", text_or_null(status->why)},
+               {"error", status->state == stream::State::kFailed ? Json(status->why) : Json()},
+               {"source", source_json(*status)},
+               {"transport_stream", transport_stream_json(status->demux)}};
   Json renditions = Json::array();
   if (const auto presentation = stream.presentation()) {
     for (const auto& rendition : presentation->renditions()) {
@@ -123,6 +156,24 @@ std::string stream_json(const stream::Registry& registry, std::string_view key, 
   Json json = {{"now", iso8601(now)}};
   json.update(to_json(*stream));
   return dump(json);
+}
+
+std::string refusals_json(const std::vector<media::TurnedAway>& turned_away, WallTime now) {
+  Json refusals = Json::array();
+  for (const media::TurnedAway& each : turned_away) {
+    refusals.push_back({{"at", iso8601(each.at)},
+                        {"reason", each.reason},
+                        {"why", each.why},
+                        {"remote", each.remote},
+                        {"asked_for", each.asked_for}});
+  }
+  return dump({{"now", iso8601(now)}, {"refusals", std::move(refusals)}});
+}
+
+std::string sources_json(const std::vector<media::FeedState>& feeds, WallTime now) {
+  Json sources = Json::array();
+  for (const media::FeedState& feed : feeds) sources.push_back(to_json(feed));
+  return dump({{"now", iso8601(now)}, {"sources", std::move(sources)}});
 }
 
 }  // namespace mirror::api

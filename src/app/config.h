@@ -4,6 +4,8 @@
 // constructed Config is what Mirror runs with when nobody says anything, save `state_dir`, which
 // depends on who runs it. The table of keys in config_keys.cc gives each value its name, range and
 // help; the reader, the environment, `mirror config` and configs/mirror.yaml all come from it.
+// Rules and lists (`streams.rules`, `sources`, `rtp.inputs`) have tables of their own there, and
+// are set by the file alone.
 #pragma once
 
 #include <chrono>
@@ -35,6 +37,7 @@ struct Config {
     std::string passphrase;  // empty: no encryption asked for
     int max_publishers = 64;
     std::chrono::milliseconds peer_idle_timeout{5000};
+    bool call_private_addresses = false;  // whether `sources` may dial into private networks
   } srt;
 
   struct Https {
@@ -78,7 +81,7 @@ struct Config {
   struct Hls {
     std::chrono::seconds window{30};
     bool frame_chunks = true;
-    std::chrono::seconds reconnect_hold{60};
+    std::chrono::seconds reconnect_hold{10};
   } hls;
 
   // Who may publish, and what becomes of a stream whose publisher is away.
@@ -108,18 +111,19 @@ struct Config {
   // Feeds that we fetch: dialled over SRT as caller, for ever.
   struct Source {
     std::string stream;
-    std::string url;  // srt://HOST:PORT[?streamid=…]
+    std::string url;        // srt://HOST:PORT
+    std::string stream_id;  // what the far side is asked for; empty: nothing
     std::string passphrase;
     std::chrono::milliseconds latency{0};  // 0: srt.latency
   };
   std::vector<Source> sources;
-  bool sources_private_addresses = false;  // whether `sources` may dial into private networks
 
   // Feeds that come to a port of their own.
   struct Rtp {
     std::string address = "*";
     std::uint16_t first_port = 5004;  // of inputs without one: six apart, in their order
     std::chrono::milliseconds reorder{50};
+    std::chrono::milliseconds silence{5000};  // that ends a feed
     struct Input {
       std::string stream;
       std::uint16_t port = 0;            // 0: by first_port
@@ -136,6 +140,10 @@ struct Config {
 
 // The number of network loops for a machine with `cores` processors.
 int loops_for(const Config::Network& network, unsigned cores);
+
+// The port of `rtp.inputs[index]`: its own; else, six apart from rtp.first_port, its place's among
+// the inputs without one.
+int rtp_port(const Config::Rtp& rtp, std::size_t index);
 
 // One thing wrong with what an operator wrote.
 struct Fault {
@@ -166,7 +174,7 @@ std::expected<Config, std::vector<Fault>> load(const std::optional<std::string>&
 std::expected<Config, std::vector<Fault>> load_text(const std::string& name, std::string_view text,
                                                     const Surroundings& surroundings);
 
-// `config` as a commented YAML file that load() takes back. A passphrase is not shown.
+// `config` as a commented YAML file that load() takes back. Secrets are not shown.
 std::string render(const Config& config);
 
 }  // namespace mirror::app

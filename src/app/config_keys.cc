@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <net/if.h>
 
 #include <algorithm>
 #include <array>
@@ -11,6 +12,9 @@
 #include <cmath>
 #include <numeric>
 #include <optional>
+#include <utility>
+
+#include "media/stream_key.h"
 
 namespace mirror::app {
 namespace {
@@ -34,9 +38,9 @@ IntegerKey integer(std::int64_t min, std::int64_t max, std::int64_t step = 1,
           max,
           step,
           suffix,
-          [](const Config& config) { return number_of(config.*kSection.*kField); },
-          [](Config& config, std::int64_t value) {
-            auto& field = config.*kSection.*kField;
+          [](const Draft& draft) { return number_of(draft.*kSection.*kField); },
+          [](Draft& draft, std::int64_t value) {
+            auto& field = draft.*kSection.*kField;
             field = std::remove_reference_t<decltype(field)>(value);
           }};
 }
@@ -47,8 +51,8 @@ IntegerKey quantity(std::int64_t min, std::int64_t max) {
 }
 
 template <auto kSection, auto kField>
-auto& member(Config& config) {
-  return config.*kSection.*kField;
+auto& member(Draft& draft) {
+  return draft.*kSection.*kField;
 }
 
 Status anything(const std::string&) { return {}; }
@@ -60,17 +64,18 @@ TextKey text(Status (*check)(const std::string&) = anything) {
 
 constexpr std::array kLevels{std::string_view("debug"), std::string_view("info"),
                              std::string_view("warning"), std::string_view("error")};
+constexpr std::array kPolicies{std::string_view("takeover"), std::string_view("reject")};
 constexpr std::array kFormats{std::string_view("readable"), std::string_view("json")};
 
 // A choice whose words stand for the values of an enum, in its order.
 template <auto kSection, auto kField, const auto& kWords>
 ChoiceKey enum_choice() {
   return {{kWords.begin(), kWords.end()},
-          [](const Config& config) {
-            return kWords.at(static_cast<std::size_t>(config.*kSection.*kField));
+          [](const Draft& draft) {
+            return kWords.at(static_cast<std::size_t>(draft.*kSection.*kField));
           },
-          [](Config& config, std::string_view word) {
-            auto& field = config.*kSection.*kField;
+          [](Draft& draft, std::string_view word) {
+            auto& field = draft.*kSection.*kField;
             const auto at = std::find(kWords.begin(), kWords.end(), word) - kWords.begin();
             field = static_cast<std::remove_reference_t<decltype(field)>>(at);
           }};
@@ -79,8 +84,8 @@ ChoiceKey enum_choice() {
 template <auto kSection, auto kField>
 ChoiceKey word_choice(std::vector<std::string_view> words) {
   return {std::move(words),
-          [](const Config& config) { return std::string_view(config.*kSection.*kField); },
-          [](Config& config, std::string_view word) { config.*kSection.*kField = word; }};
+          [](const Draft& draft) { return std::string_view(draft.*kSection.*kField); },
+          [](Draft& draft, std::string_view word) { draft.*kSection.*kField = word; }};
 }
 
 // ---- Checks of texts ---------------------------------------------------------------------------
@@ -124,13 +129,137 @@ Status check_directory(const std::string& value) {
   return fail("is empty; leave it out to get the default");
 }
 
+Status check_stream_key(const std::string& value) {
+  if (auto key = media::StreamKey::parse(value); !key) return std::unexpected(key.error());
+  return {};
+}
+
+bool is_visible(char c) { return c > ' ' && c < 0x7F; }
+
+// Within a stream id a comma ends the token (SRT Access Control), and nothing there is encoded.
+Status check_token(const std::string& value) {
+  if (value.empty()) return {};
+  if (value.size() < 8 || value.size() > 128) {
+    return fail("has {} characters; a token has 8 to 128", value.size());
+  }
+  const bool fits = std::ranges::all_of(value, [](char c) { return is_visible(c) && c != ','; });
+  if (!fits) return fail("holds what a token cannot: spaces, commas, or other than ASCII");
+  return {};
+}
+
+// libsrt's own limit (SRTO_STREAMID).
+Status check_stream_id(const std::string& value) {
+  if (value.size() <= 512) return {};
+  return fail("has {} bytes; a stream id has at most 512", value.size());
+}
+
+Status check_webhook_secret(const std::string& value) {
+  if (value.empty() || (value.size() >= 16 && value.size() <= 256)) return {};
+  return fail("has {} characters; a secret has 16 to 256", value.size());
+}
+
+Status check_webhook_url(const std::string& value) {
+  if (value.empty()) return {};
+  const std::size_t host_at = value.starts_with("https://") ? 8 : 7;
+  const bool has_scheme = value.starts_with("https://") || value.starts_with("http://");
+  const bool has_host =
+      value.size() > host_at && std::string_view("/?#:@").find(value[host_at]) == std::string::npos;
+  const bool fits = value.size() <= 2048 && std::ranges::all_of(value, is_visible);
+  if (has_scheme && has_host && fits) return {};
+  return fail("is not an address such as https://example.org/admission");
+}
+
+bool is_host(std::string_view text) {
+  std::array<unsigned char, 16> parsed;
+  if (text.size() > 2 && text.front() == '[' && text.back() == ']') {
+    const std::string inner(text.substr(1, text.size() - 2));
+    return ::inet_pton(AF_INET6, inner.c_str(), parsed.data()) == 1;
+  }
+  return !text.empty() && text.size() <= 253 && std::ranges::all_of(text, [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '-';
+  });
+}
+
+Status check_source_url(const std::string& value) {
+  constexpr std::string_view kScheme = "srt://";
+  std::string_view rest = value;
+  if (rest.find('?') != std::string_view::npos) {
+    return fail("holds a \"?\"; say stream_id, passphrase and latency_ms beside it");
+  }
+  int port = 0;
+  const std::size_t colon = rest.rfind(':');
+  if (rest.starts_with(kScheme) && colon >= kScheme.size() && colon != std::string_view::npos) {
+    const std::string_view digits = rest.substr(colon + 1);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    const bool is_port =
+        error == std::errc() && end == digits.data() + digits.size() && port >= 1 && port <= 65535;
+    if (is_port && is_host(rest.substr(kScheme.size(), colon - kScheme.size()))) return {};
+  }
+  return fail("\"{}\" is not of the form srt://HOST:PORT", value);
+}
+
+Status check_multicast(const std::string& value) {
+  std::array<unsigned char, 16> parsed{};
+  if (value.empty()) return {};
+  if (::inet_pton(AF_INET, value.c_str(), parsed.data()) == 1 && (parsed[0] & 0xF0) == 0xE0) {
+    return {};
+  }
+  if (::inet_pton(AF_INET6, value.c_str(), parsed.data()) == 1 && parsed[0] == 0xFF) return {};
+  return fail("\"{}\" is not a multicast address (224.0.0.0/4, ff00::/8)", value);
+}
+
+Status check_interface(const std::string& value) {
+  // IFNAMSIZ counts the end of the text too.
+  const bool fits = value.size() < IFNAMSIZ && value.find('/') == std::string::npos &&
+                    std::ranges::all_of(value, is_visible);
+  if (fits) return {};
+  return fail("\"{}\" is not the name of a network interface", value);
+}
+
+Status check_prefix(const std::string& value) {
+  const std::size_t slash = value.find('/');
+  const std::string address = value.substr(0, slash);
+  std::array<unsigned char, 16> parsed;
+  const int bits = ::inet_pton(AF_INET, address.c_str(), parsed.data()) == 1    ? 32
+                   : ::inet_pton(AF_INET6, address.c_str(), parsed.data()) == 1 ? 128
+                                                                                : 0;
+  int length = bits;
+  bool is_number = true;
+  if (slash != std::string::npos) {
+    const char* const end = value.data() + value.size();
+    const auto [at, error] = std::from_chars(value.data() + slash + 1, end, length);
+    is_number = error == std::errc() && at == end;
+  }
+  if (bits != 0 && is_number && length >= 0 && length <= bits) return {};
+  return fail("\"{}\" is neither an address nor a prefix such as 192.0.2.0/24", value);
+}
+
+// The last port whose five neighbours above it exist.
+constexpr std::int64_t kRtpPortMax = 65'530;
+
+template <auto kField>
+TextKey webhook_text(Status (*check)(const std::string&)) {
+  return {[](Draft& draft) -> std::string& { return draft.publish.webhook.*kField; }, check};
+}
+
+IntegerKey webhook_timeout(std::int64_t min, std::int64_t max) {
+  return {min,
+          max,
+          1,
+          IntegerKey::Suffix::kNone,
+          [](const Draft& draft) { return number_of(draft.publish.webhook.timeout); },
+          [](Draft& draft, std::int64_t value) {
+            draft.publish.webhook.timeout = std::chrono::milliseconds(value);
+          }};
+}
+
 // ---- The table ---------------------------------------------------------------------------------
 
 std::vector<Key> make_keys() {
   using C = Config;
   return {
       {"state_dir",
-       TextKey{[](Config& config) -> std::string& { return config.state_dir; }, check_directory},
+       TextKey{[](Draft& draft) -> std::string& { return draft.state_dir; }, check_directory},
        "Where Mirror keeps what must outlive it, such as the generated certificate. Default: "
        "$STATE_DIRECTORY, else /var/lib/mirror for root, else $XDG_STATE_HOME/mirror or "
        "~/.local/state/mirror."},
@@ -153,6 +282,8 @@ std::vector<Key> make_keys() {
        "Connections at once, those still in their handshake included."},
       {"srt.peer_idle_timeout_ms", integer<&C::srt, &C::Srt::peer_idle_timeout>(1000, 60'000),
        "A publisher that is silent for so long is gone."},
+      {"srt.call_private_addresses", BoolKey{member<&C::srt, &C::Srt::call_private_addresses>},
+       "Whether `sources` may name private, link-local and loopback addresses."},
 
       {"https.address", text<&C::https, &C::Https::address>(check_address),
        "Where viewers connect."},
@@ -227,6 +358,125 @@ std::vector<Key> make_keys() {
 
       {"streams.max", integer<&C::streams, &C::Streams::max>(1, 1000),
        "Live streams at once; publishers of more are refused."},
+
+      {"publish.policy", enum_choice<&C::publish, &C::Publish::policy, kPolicies>(),
+       "What becomes of a publisher whose key is live already. takeover: it is let in and the "
+       "other "
+       "one is sent away, at most once in 2 s a stream. reject: it is refused, unless the other "
+       "one "
+       "has been silent for a second."},
+      {"publish.token", text<&C::publish, &C::Publish::token>(check_token),
+       "What publishers must say to be let in (8 to 128 characters; over SRT s= in the stream id); "
+       "empty: nothing. Feeds that this file names are not asked.",
+       Key::Shown::kNever},
+      {"publish.webhook_url", webhook_text<&C::Publish::Webhook::url>(check_webhook_url),
+       "Who else decides: each publication is told to this http:// or https:// address by POST, "
+       "and "
+       "begins when the answer is 2xx; see docs/admission.md. Empty: nobody is asked."},
+      {"publish.webhook_secret", webhook_text<&C::Publish::Webhook::secret>(check_webhook_secret),
+       "The key of the requests' HMAC-SHA256 signature (16 to 256 characters).",
+       Key::Shown::kNever},
+      {"publish.webhook_timeout_ms", webhook_timeout(100, 30'000),
+       "From asking to the whole answer. Without one by then, the publication is refused."},
+
+      {"rtp.address", text<&C::rtp, &C::Rtp::address>(check_address),
+       "Where inputs listen that join no multicast group."},
+      {"rtp.first_port", integer<&C::rtp, &C::Rtp::first_port>(1, kRtpPortMax),
+       "UDP. The port of the first input that names none; the next one's is 6 higher."},
+      {"rtp.reorder_ms", integer<&C::rtp, &C::Rtp::reorder>(0, 1000),
+       "How long packets that come too early wait for those before them."},
+      {"rtp.silence_ms", integer<&C::rtp, &C::Rtp::silence>(500, 60'000),
+       "A feed of which nothing comes for so long has ended; the next one may begin."},
+  };
+}
+
+std::vector<Group> make_groups() {
+  using C = Config;
+  using D = Draft;
+  using Rule = Config::Streams::Rule;
+  using Source = Config::Source;
+  using Input = Config::Rtp::Input;
+  return {
+      {.path = "streams.rules",
+       .form = Group::Form::kByStreamKey,
+       .help = "What differs for one stream, by its key.",
+       .fields = {{"passphrase", text<&D::rule, &Rule::passphrase>(check_passphrase),
+                   "Instead of srt.passphrase.", Key::Shown::kNever},
+                  {"token", text<&D::rule, &Rule::token>(check_token), "Instead of publish.token.",
+                   Key::Shown::kNever},
+                  {"latency_ms", integer<&D::rule, &Rule::latency>(20, 8000),
+                   "Instead of srt.latency_ms."}},
+       .required = 0,
+       .items_max = 1000,
+       .begin = [](D& draft) { draft.rule = {}; },
+       .add =
+           [](D& draft, const std::string& key) {
+             draft.streams.rules.insert_or_assign(key, std::move(draft.rule));
+           },
+       .count = [](const C& config) { return config.streams.rules.size(); },
+       .recall =
+           [](D& draft, std::size_t index) {
+             const auto at =
+                 std::next(draft.streams.rules.begin(), static_cast<std::ptrdiff_t>(index));
+             draft.rule = at->second;
+             return at->first;
+           }},
+
+      {.path = "rtp.inputs",
+       .form = Group::Form::kList,
+       .help = "Feeds that come to a port of their own, by RTP or as MPEG-TS in plain UDP.",
+       .fields =
+           {{"stream", text<&D::input, &Input::stream>(check_stream_key), "The stream's key."},
+            {"port", integer<&D::input, &Input::port>(1, kRtpPortMax),
+             "UDP; the next one is RTCP's. Without: by rtp.first_port."},
+            {"multicast", text<&D::input, &Input::multicast>(check_multicast), "A group to join."},
+            {"interface", text<&D::input, &Input::interface>(check_interface),
+             "The network interface by which to join. Without: the system chooses."},
+            {"senders", ListKey{member<&D::input, &Input::senders>, check_prefix},
+             "Addresses, or prefixes such as 192.0.2.0/24, that packets are taken from. Without: "
+             "anybody's."},
+            {"payload_type", integer<&D::input, &Input::payload_type>(0, 127),
+             "Of MPEG-TS; 33 is always taken too."},
+            {"sdp", text<&D::input, &Input::sdp>(),
+             "A file that describes native HEVC, H.264 or AAC. Without: MPEG-TS."},
+            {"fec", BoolKey{member<&D::input, &Input::fec>},
+             "SMPTE ST 2022-1 on port + 2 and + 4; true unless said otherwise."}},
+       .required = 1,
+       .items_max = 256,
+       .begin = [](D& draft) { draft.input = {}; },
+       .add = [](D& draft,
+                 const std::string&) { draft.rtp.inputs.push_back(std::move(draft.input)); },
+       .count = [](const C& config) { return config.rtp.inputs.size(); },
+       .recall =
+           [](D& draft, std::size_t index) {
+             draft.input = draft.rtp.inputs.at(index);
+             return std::string();
+           }},
+
+      {.path = "sources",
+       .form = Group::Form::kList,
+       .help = "Feeds that Mirror fetches: called over SRT, again and again until they come.",
+       .fields = {{"stream", text<&D::source, &Source::stream>(check_stream_key),
+                   "The stream's key."},
+                  {"url", text<&D::source, &Source::url>(check_source_url), "srt://HOST:PORT."},
+                  {"stream_id", text<&D::source, &Source::stream_id>(check_stream_id),
+                   "What the far side is asked for. Not shown: it may hold a token.",
+                   Key::Shown::kNever},
+                  {"passphrase", text<&D::source, &Source::passphrase>(check_passphrase),
+                   "What the far side encrypts with.", Key::Shown::kNever},
+                  {"latency_ms", integer<&D::source, &Source::latency>(20, 8000),
+                   "Instead of srt.latency_ms."}},
+       .required = 2,
+       .items_max = 64,
+       .begin = [](D& draft) { draft.source = {}; },
+       .add = [](D& draft,
+                 const std::string&) { draft.sources.push_back(std::move(draft.source)); },
+       .count = [](const C& config) { return config.sources.size(); },
+       .recall =
+           [](D& draft, std::size_t index) {
+             draft.source = draft.sources.at(index);
+             return std::string();
+           }},
   };
 }
 
@@ -260,15 +510,15 @@ std::string quoted(std::string_view text) {
   return fmt::format("\"{}…\"", text.substr(0, kShownMax));
 }
 
-Status set(Config& config, const TextKey& key, std::string_view text) {
+Status set(Draft& draft, const TextKey& key, std::string_view text) {
   const std::string value(text);
   if (value.find('\0') != std::string::npos) return fail("holds a zero byte");
   if (auto checked = key.check(value); !checked) return checked;
-  key.in(config) = value;
+  key.in(draft) = value;
   return {};
 }
 
-Status set(Config& config, const ListKey& key, std::string_view text) {
+Status set(Draft& draft, const ListKey& key, std::string_view text) {
   std::vector<std::string> items;
   while (!text.empty()) {
     const std::size_t comma = std::min(text.find(','), text.size());
@@ -278,62 +528,45 @@ Status set(Config& config, const ListKey& key, std::string_view text) {
     while (item.ends_with(' ')) item.remove_suffix(1);
     items.emplace_back(item);
   }
-  return set_list(config, key, std::move(items));
+  return set_list(draft, key, std::move(items));
 }
 
-Status set(Config& config, const BoolKey& key, std::string_view text) {
+Status set(Draft& draft, const BoolKey& key, std::string_view text) {
   if (text != "true" && text != "false") return fail("{} is not true or false", quoted(text));
-  key.in(config) = text == "true";
+  key.in(draft) = text == "true";
   return {};
 }
 
-Status set(Config& config, const ChoiceKey& key, std::string_view text) {
+Status set(Draft& draft, const ChoiceKey& key, std::string_view text) {
   if (std::find(key.words.begin(), key.words.end(), text) == key.words.end()) {
     return fail("{} is not one of {}", quoted(text), fmt::join(key.words, ", "));
   }
-  key.set(config, text);
+  key.set(draft, text);
   return {};
 }
 
-Status set(Config& config, const IntegerKey& key, std::string_view text) {
+Status set(Draft& draft, const IntegerKey& key, std::string_view text) {
   const auto value = parse_integer(text, key.suffix);
   if (!value) return fail("{} is not an integer", quoted(text));
   if (*value < key.min || *value > key.max) {
     return fail("{} is out of range: {} to {}", text, key.min, key.max);
   }
   if (*value % key.step != 0) return fail("{} is not a multiple of {}", text, key.step);
-  key.set(config, *value);
+  key.set(draft, *value);
   return {};
 }
 
-Status set(Config& config, const RealKey& key, std::string_view text) {
+Status set(Draft& draft, const RealKey& key, std::string_view text) {
   const auto value = parse_number<double>(text);
   if (!value || !std::isfinite(*value)) return fail("{} is not a number", quoted(text));
   if (*value < key.min || *value > key.max) {
     return fail("{} is out of range: {} to {}", text, key.min, key.max);
   }
-  key.in(config) = *value;
+  key.in(draft) = *value;
   return {};
 }
 
 // ---- Writing -----------------------------------------------------------------------------------
-
-// A YAML double-quoted scalar (YAML 1.2 section 7.3.1).
-std::string yaml_text(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20 || byte == 0x7F) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
-}
 
 std::string integer_text(const IntegerKey& key, std::int64_t value) {
   if (key.suffix == IntegerKey::Suffix::kDecimal && value != 0) {
@@ -371,16 +604,36 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-}  // namespace
-
-std::string_view Key::section() const {
+std::string_view section_of(std::string_view path) {
   const std::size_t dot = path.find('.');
   return dot == std::string_view::npos ? std::string_view() : path.substr(0, dot);
 }
 
-std::string_view Key::name() const {
+std::string_view name_of(std::string_view path) {
   const std::size_t dot = path.find('.');
   return dot == std::string_view::npos ? path : path.substr(dot + 1);
+}
+
+}  // namespace
+
+std::string_view Key::section() const { return section_of(path); }
+std::string_view Key::name() const { return name_of(path); }
+std::string_view Group::section() const { return section_of(path); }
+std::string_view Group::name() const { return name_of(path); }
+
+const Key* Group::find_field(std::string_view name) const {
+  const auto found = std::ranges::find(fields, name, &Key::path);
+  return found == fields.end() ? nullptr : &*found;
+}
+
+std::span<const Group> groups() {
+  static const std::vector<Group> table = make_groups();
+  return table;
+}
+
+const Group* find_group(std::string_view path) {
+  const auto found = std::ranges::find(groups(), path, &Group::path);
+  return found == groups().end() ? nullptr : &*found;
 }
 
 std::string Key::variable() const {
@@ -422,23 +675,23 @@ std::string expectation(const Key& key) {
       key.kind);
 }
 
-Status set_from_text(Config& config, const Key& key, std::string_view text) {
-  return std::visit([&](const auto& kind) { return set(config, kind, text); }, key.kind);
+Status set_from_text(Draft& draft, const Key& key, std::string_view text) {
+  return std::visit([&](const auto& kind) { return set(draft, kind, text); }, key.kind);
 }
 
-Status set_list(Config& config, const ListKey& key, std::vector<std::string> items) {
+Status set_list(Draft& draft, const ListKey& key, std::vector<std::string> items) {
   if (items.size() > ListKey::kItemsMax) {
     return fail("has {} items, more than {}", items.size(), ListKey::kItemsMax);
   }
   for (const std::string& item : items) {
     if (auto checked = key.check(item); !checked) return checked;
   }
-  key.in(config) = std::move(items);
+  key.in(draft) = std::move(items);
   return {};
 }
 
-std::string value_text(const Config& config, const Key& key) {
-  Config copy = config;  // the accessors are for writing too
+std::string value_text(const Draft& draft, const Key& key) {
+  Draft copy = draft;  // the accessors are for writing too
   return std::visit(
       Overloaded{[&](const TextKey& k) { return yaml_text(k.in(copy)); },
                  [&](const ListKey& k) {
@@ -453,6 +706,22 @@ std::string value_text(const Config& config, const Key& key) {
                  [&](const IntegerKey& k) { return integer_text(k, k.get(copy)); },
                  [&](const RealKey& k) { return fmt::format("{}", k.in(copy)); }},
       key.kind);
+}
+
+std::string yaml_text(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 || byte == 0x7F) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
 }
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {

@@ -245,16 +245,175 @@ TEST(Config, FindsAStateDirectory) {
 TEST(Config, WhatIsRenderedReadsBackTheSame) {
   Config config = config_of(
       "srt: { address: \"::\", port: 1234 }\ntranscode: { video_bitrate: 123456, frame_rate_max: "
-      "29.97 }\ncors: { allow_origins: [] }\nstate_dir: \"/a \\\"b\\\" \\\\ \\t ü\"\n");
+      "29.97 }\ncors: { allow_origins: [] }\nstate_dir: \"/a \\\"b\\\" \\\\ \\t ü\"\n"
+      "streams: { rules: { cam1: { latency_ms: 300 }, \"1.5\": {} } }\n"
+      "sources: [{ stream: c, url: 'srt://h:1', latency_ms: 90 }, { stream: d, url: 'srt://h:1' "
+      "}]\n"
+      "rtp: { inputs: [{ stream: e, port: 7000, fec: false, senders: ['::1'] }, { stream: f }] "
+      "}\n");
   const std::string text = render(config);
   EXPECT_EQ(render(config_of(text)), text);
   EXPECT_EQ(config_of(text).state_dir, "/a \"b\" \\ \t ü");
 }
 
-TEST(Config, NeverShowsAPassphrase) {
-  const std::string text = render(config_of("srt: { passphrase: correct horse }"));
+TEST(Config, NeverShowsASecret) {
+  const std::string text = render(config_of(R"(
+srt: { passphrase: correct horse }
+publish: { token: horse-token, webhook_url: "https://example.org", webhook_secret: horse-horse-horse }
+streams: { rules: { cam1: { passphrase: horse horse, token: horses-for-cam1 } } }
+sources: [{ stream: cam2, url: "srt://a:1", stream_id: "#!::r=x,s=horse", passphrase: horse horse }]
+)"));
   EXPECT_THAT(text, Not(HasSubstr("horse")));
   EXPECT_THAT(text, HasSubstr("  # passphrase: set, not shown\n"));
+  EXPECT_THAT(text, HasSubstr("  # token: set, not shown\n"));
+  EXPECT_THAT(text, HasSubstr("  # webhook_secret: set, not shown\n"));
+  EXPECT_THAT(text, HasSubstr("    \"cam1\":\n"
+                              "      # passphrase: set, not shown\n"
+                              "      # token: set, not shown\n"));
+  EXPECT_THAT(text, HasSubstr("  - stream: \"cam2\"\n"
+                              "    url: \"srt://a:1\"\n"
+                              "    # stream_id: set, not shown\n"
+                              "    # passphrase: set, not shown\n"));
+}
+
+TEST(Config, ReadsRulesAndLists) {
+  const Config config = config_of(R"(
+publish:
+  policy: reject
+  token: everybody-says
+  webhook_url: https://example.org/admission
+  webhook_secret: 0123456789abcdef
+  webhook_timeout_ms: 500
+streams:
+  rules:
+    cam1: { passphrase: correct horse, token: cam1-says, latency_ms: 400 }
+    cam2:
+rtp:
+  address: 127.0.0.1
+  first_port: 7000
+  reorder_ms: 20
+  inputs:
+    - stream: a
+    - { stream: b, port: 9000, payload_type: 96, fec: false, senders: [192.0.2.0/24, "::1"] }
+    - { stream: c, multicast: 239.1.2.3, interface: eth0 }
+    - { stream: d, multicast: "ff02::1", port: 7006, sdp: d.sdp }
+sources:
+  - stream: e
+    url: srt://studio.example.org:7001
+    stream_id: "#!::r=feed,m=request"
+    passphrase: correct horse
+    latency_ms: 500
+  - { stream: f, url: "srt://[2001:db8::1]:7001" }
+srt: { call_private_addresses: true }
+)");
+  EXPECT_EQ(config.publish.policy, Config::Publish::Policy::kReject);
+  EXPECT_EQ(config.publish.token, "everybody-says");
+  EXPECT_EQ(config.publish.webhook.url, "https://example.org/admission");
+  EXPECT_EQ(config.publish.webhook.secret, "0123456789abcdef");
+  EXPECT_EQ(config.publish.webhook.timeout, 500ms);
+  ASSERT_EQ(config.streams.rules.size(), 2u);
+  EXPECT_EQ(config.streams.rules.at("cam1").passphrase, "correct horse");
+  EXPECT_EQ(config.streams.rules.at("cam1").token, "cam1-says");
+  EXPECT_EQ(config.streams.rules.at("cam1").latency, 400ms);
+  EXPECT_EQ(config.streams.rules.at("cam2").token, "");
+  ASSERT_EQ(config.rtp.inputs.size(), 4u);
+  EXPECT_EQ(config.rtp.reorder, 20ms);
+  EXPECT_EQ(rtp_port(config.rtp, 0), 7000);
+  EXPECT_EQ(rtp_port(config.rtp, 1), 9000);
+  EXPECT_EQ(rtp_port(config.rtp, 2), 7006);
+  EXPECT_EQ(rtp_port(config.rtp, 3), 7006);  // of another group
+  EXPECT_EQ(config.rtp.inputs[1].payload_type, 96);
+  EXPECT_FALSE(config.rtp.inputs[1].fec);
+  EXPECT_THAT(config.rtp.inputs[1].senders, ElementsAre("192.0.2.0/24", "::1"));
+  EXPECT_EQ(config.rtp.inputs[2].interface, "eth0");
+  EXPECT_TRUE(config.rtp.inputs[2].fec);
+  EXPECT_EQ(config.rtp.inputs[2].port, 0);  // nothing of the item before it
+  EXPECT_EQ(config.rtp.inputs[3].sdp, "d.sdp");
+  ASSERT_EQ(config.sources.size(), 2u);
+  EXPECT_EQ(config.sources[0].url, "srt://studio.example.org:7001");
+  EXPECT_EQ(config.sources[0].stream_id, "#!::r=feed,m=request");
+  EXPECT_EQ(config.sources[0].passphrase, "correct horse");
+  EXPECT_EQ(config.sources[0].latency, 500ms);
+  EXPECT_EQ(config.sources[1].stream, "f");
+  EXPECT_EQ(config.sources[1].passphrase, "");
+  EXPECT_TRUE(config.srt.call_private_addresses);
+}
+
+TEST(Config, SaysWhereAndWhatIsWrongInRulesAndLists) {
+  const std::vector<BadFile> cases{
+      {"source: []\n", {"m.yaml:1:1: source: unknown key; did you mean sources?"}},
+      {"streams:\n  rule: {}\n", {"m.yaml:2:3: streams.rule: unknown key; did you mean rules?"}},
+      {"sources: {}\n", {"m.yaml:1:10: sources: must be a list, an item a line behind \"-\""}},
+      {"streams:\n  rules: [cam1]\n", {"m.yaml:2:10: streams.rules: must be a map of stream keys"}},
+      {"sources: [cam1]\n", {"m.yaml:1:11: sources[0]: must be a map of keys and values"}},
+      {"sources:\n  -\n",
+       {"m.yaml:2:3: sources[0]: stream is missing", "m.yaml:2:3: sources[0]: url is missing"}},
+      {"streams:\n  rules:\n    -x: {}\n    cam1: { tokn: abcdefgh }\n    cam1: {}\n",
+       {"m.yaml:3:5: streams.rules.-x: a stream key begins with a letter or a digit",
+        "m.yaml:4:13: streams.rules.cam1.tokn: unknown key; did you mean token?",
+        "m.yaml:5:5: streams.rules.cam1: duplicate key, first on line 4"}},
+      // Every fault of every item; a secret is not repeated.
+      {"sources:\n"
+       "  - stream: a b\n"
+       "    url: srt://host\n"
+       "    passphrase: short\n"
+       "    latency_ms: 5\n"
+       "    url: srt://host:1\n"
+       "  - { stream: c, url: 'srt://host:1?streamid=x' }\n"
+       "  - { stream: c, url: 'srt://ho st:1' }\n",
+       {"m.yaml:2:13: sources[0].stream: a stream key holds only letters, digits, '.', '_' and '-'",
+        "m.yaml:3:10: sources[0].url: \"srt://host\" is not of the form srt://HOST:PORT",
+        "m.yaml:4:17: sources[0].passphrase: has 5 characters; a passphrase has 10 to 79, or none "
+        "for no encryption",
+        "m.yaml:5:17: sources[0].latency_ms: 5 is out of range: 20 to 8000",
+        "m.yaml:6:5: sources[0].url: duplicate key, first on line 3",
+        "m.yaml:7:23: sources[1].url: holds a \"?\"; say stream_id, passphrase and latency_ms "
+        "beside "
+        "it",
+        "m.yaml:8:23: sources[2].url: \"srt://ho st:1\" is not of the form srt://HOST:PORT",
+        "m.yaml:8:15: sources[2].stream: \"c\" is the stream of sources[1] already"}},
+      {"rtp:\n  inputs:\n"
+       "    - { stream: a, senders: [10.0.0.0/33] }\n"
+       "    - { stream: b, multicast: 10.0.0.1, interface: a-very-long-name }\n"
+       "    - { stream: c, payload_type: 128 }\n",
+       {"m.yaml:3:29: rtp.inputs[0].senders: \"10.0.0.0/33\" is neither an address nor a prefix "
+        "such "
+        "as 192.0.2.0/24",
+        "m.yaml:4:31: rtp.inputs[1].multicast: \"10.0.0.1\" is not a multicast address "
+        "(224.0.0.0/4, ff00::/8)",
+        "m.yaml:4:52: rtp.inputs[1].interface: \"a-very-long-name\" is not the name of a network "
+        "interface",
+        "m.yaml:5:34: rtp.inputs[2].payload_type: 128 is out of range: 0 to 127"}},
+      // What takes two items to see.
+      {"rtp:\n  inputs:\n    - { stream: a }\n    - { stream: b, port: 5006 }\n"
+       "    - { stream: c, port: 6000 }\n    - { stream: d, interface: lo, port: 9000 }\n"
+       "sources: [{ stream: a, url: 'srt://h:1' }]\n",
+       {"m.yaml:7:21: sources[0].stream: \"a\" is the stream of rtp.inputs[0] already",
+        "m.yaml:4:26: rtp.inputs[1].port: needs port 5006, which rtp.inputs[0] has already",
+        "m.yaml:5:26: rtp.inputs[2].port: needs port 6000, which srt has already",
+        "m.yaml:6:31: rtp.inputs[3].interface: is set, but multicast is not"}},
+      {"rtp:\n  first_port: 65528\n  inputs: [{ stream: a }, { stream: b }]\n",
+       {"m.yaml:3:37: rtp.inputs[1].stream: its port would be 65534, and there is none"}},
+      {"publish:\n  token: short\n  webhook_url: ftp://x\n  policy: fight\n",
+       {"m.yaml:2:10: publish.token: has 5 characters; a token has 8 to 128",
+        "m.yaml:3:16: publish.webhook_url: is not an address such as https://example.org/admission",
+        "m.yaml:4:11: publish.policy: \"fight\" is not one of takeover, reject"}},
+      {"publish:\n  webhook_url: http://localhost:9000/\n",
+       {"m.yaml:2:16: publish.webhook_url: is set, but publish.webhook_secret is not; set both or "
+        "none"}},
+      {"publish:\n  token: 'with,comma'\n  webhook_secret: 'seven77'\n",
+       {"m.yaml:2:10: publish.token: holds what a token cannot: spaces, commas, or other than "
+        "ASCII",
+        "m.yaml:3:19: publish.webhook_secret: has 7 characters; a secret has 16 to 256"}},
+  };
+  for (const BadFile& bad : cases) {
+    EXPECT_EQ(faults_of(bad.yaml), bad.faults) << bad.yaml;
+  }
+  std::string many = "sources:\n";
+  for (std::size_t i = 0; i <= find_group("sources")->items_max; ++i)
+    many += " - {stream: a, url: srt://h:1}\n";
+  EXPECT_EQ(faults_of(many),
+            std::vector<std::string>{"m.yaml:2:2: sources: has 65 items, more than 64"});
 }
 
 // Refresh with: MIRROR_GOLDEN=write build/dev/bin/app_test --gtest_filter='*ExampleFile*'
@@ -272,10 +431,10 @@ TEST(Config, TheExampleFileIsWhatTheTableSays) {
 TEST(ConfigKeys, EveryDefaultIsWithinItsOwnRange) {
   for (const Key& key : keys()) {
     if (key.path == "state_dir" || std::holds_alternative<ListKey>(key.kind)) continue;
-    Config config;
-    std::string value = value_text(config, key);
+    Draft draft;
+    std::string value = value_text(draft, key);
     if (std::holds_alternative<TextKey>(key.kind)) value = value.substr(1, value.size() - 2);
-    EXPECT_TRUE(set_from_text(config, key, value).has_value()) << key.path;
+    EXPECT_TRUE(set_from_text(draft, key, value).has_value()) << key.path;
   }
 }
 
@@ -285,6 +444,22 @@ TEST(ConfigKeys, HaveNamesOfTheirOwn) {
   for (const Key& key : keys()) {
     EXPECT_TRUE(paths.insert(std::string(key.path)).second) << key.path;
     EXPECT_TRUE(variables.insert(key.variable()).second) << key.path;
+  }
+}
+
+TEST(ConfigKeys, GroupsHaveNamesOfTheirOwn) {
+  for (const Group& group : groups()) {
+    EXPECT_EQ(find_key(group.path), nullptr) << group.path;
+    EXPECT_TRUE(group.section().empty() || is_section(group.section())) << group.path;
+    EXPECT_LE(group.required, group.fields.size()) << group.path;
+    std::set<std::string_view> names;
+    for (const Key& field : group.fields)
+      EXPECT_TRUE(names.insert(field.path).second) << field.path;
+    // What begins a rendered item must be there to be seen.
+    if (group.form == Group::Form::kList) {
+      EXPECT_GE(group.required, 1u);
+      EXPECT_EQ(group.fields.front().shown, Key::Shown::kYes);
+    }
   }
 }
 

@@ -11,6 +11,7 @@
 #include <ctime>
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -19,8 +20,12 @@
 #include <utility>
 #include <vector>
 
+#include "admission/gate.h"
+#include "admission/webhook.h"
 #include "api/api.h"
+#include "api/feed_directory.h"
 #include "api/push_doors.h"
+#include "app/rtp_settings.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -28,6 +33,8 @@
 #include "base/wake.h"
 #include "http/http3_frames.h"
 #include "http/server.h"
+#include "ingest/rtp_listener.h"
+#include "ingest/srt_caller.h"
 #include "ingest/srt_listener.h"
 #include "net/event_loop.h"
 #include "net/tls.h"
@@ -106,17 +113,73 @@ stream::StreamSettings stream_settings(const Config& config) {
           .window = config.hls.window,
           .frame_chunks = config.hls.frame_chunks,
           .reconnect_hold = config.hls.reconnect_hold,
+          .takeover = config.publish.policy == Config::Publish::Policy::kTakeover
+                          ? stream::StreamSettings::Takeover::kAlways
+                          : stream::StreamSettings::Takeover::kWhenSilent,
           .queue_units_max = transcode.queue_frames,
           .queue_bytes_max = transcode.queue_bytes};
 }
 
+admission::GateSettings gate_settings(const Config& config) {
+  admission::GateSettings settings{.token = config.publish.token};
+  for (const auto& [key, rule] : config.streams.rules) {
+    if (!rule.token.empty()) settings.tokens.emplace(key, rule.token);
+  }
+  return settings;
+}
+
+// Null where nobody is asked.
+Result<std::unique_ptr<admission::Webhook>> create_webhook(const Config& config, const Log& log,
+                                                           Metrics& metrics, const Clock& clock) {
+  const auto& webhook = config.publish.webhook;
+  if (webhook.url.empty()) return nullptr;
+  return admission::Webhook::create(
+      {.url = webhook.url, .secret = webhook.secret, .timeout = webhook.timeout}, log, metrics,
+      clock);
+}
+
 ingest::SrtSettings srt_settings(const Config& config) {
+  std::map<std::string, ingest::SrtRule, std::less<>> rules;
+  for (const auto& [key, rule] : config.streams.rules) {
+    rules.emplace(key, ingest::SrtRule{.passphrase = rule.passphrase, .latency = rule.latency});
+  }
   return {.address = config.srt.address,
           .port = config.srt.port,
           .latency = config.srt.latency,
           .passphrase = config.srt.passphrase,
+          .rules = std::move(rules),
           .publishers_max = config.srt.max_publishers,
           .peer_idle_timeout = config.srt.peer_idle_timeout};
+}
+
+// Null where there is nothing to fetch.
+Result<std::unique_ptr<ingest::SrtCaller>> create_caller(const Config& config,
+                                                         media::PublisherGate& gate, const Log& log,
+                                                         Metrics& metrics, const Clock& clock) {
+  if (config.sources.empty()) return nullptr;
+  ingest::SrtCallerSettings settings{.latency = config.srt.latency,
+                                     .peer_idle_timeout = config.srt.peer_idle_timeout,
+                                     .private_addresses = config.srt.call_private_addresses};
+  for (const Config::Source& source : config.sources) {
+    auto key = media::StreamKey::parse(source.stream);
+    if (!key) return std::unexpected(std::move(key.error()).within("sources"));
+    settings.sources.push_back({.stream = *std::move(key),
+                                .url = source.url,
+                                .stream_id = source.stream_id,
+                                .passphrase = source.passphrase,
+                                .latency = source.latency});
+  }
+  return ingest::SrtCaller::create(std::move(settings), gate, log, metrics, clock);
+}
+
+// Null where nothing is to come over RTP.
+Result<std::unique_ptr<ingest::RtpListener>> create_rtp(const Config& config,
+                                                        media::PublisherGate& gate, const Log& log,
+                                                        Metrics& metrics, const Clock& clock) {
+  if (config.rtp.inputs.empty()) return nullptr;
+  auto settings = rtp_settings(config);
+  if (!settings) return std::unexpected(std::move(settings.error()));
+  return ingest::RtpListener::create(*std::move(settings), gate, log, metrics, clock);
 }
 
 http::Limits http_limits(const Config& config) {
@@ -271,11 +334,16 @@ Status run(const Config& config, const Log& log) {
                             epoch_of(clock.now().wall), stream_settings(config),
                             stream_environment);
 
+  auto webhook = create_webhook(config, log, metrics, clock);
+  if (!webhook) return std::unexpected(std::move(webhook.error()));
+  admission::Gate gate(gate_settings(config), registry, webhook->get(), metrics);
+
   // Viewers.
   std::atomic<bool> draining{false};
   const api::ApiSettings api_settings{.cors_allow_origins = config.cors.allow_origins};
   api::PushDoors push_doors;
-  const api::ApiEnvironment api_environment{registry, push_doors, metrics, clock, draining};
+  api::FeedDirectory feeds;
+  const api::ApiEnvironment api_environment{registry, push_doors, feeds, metrics, clock, draining};
   const auto credentials = credentials_of(config, clock.now().wall);
   if (!credentials) return std::unexpected(credentials.error());
   auto server = http::Server::create(
@@ -288,8 +356,15 @@ Status run(const Config& config, const Log& log) {
   auto threads = std::make_unique<LoopThreads>(loops);
 
   // Publishers.
-  auto srt = ingest::SrtListener::create(srt_settings(config), registry, log, metrics, clock);
+  auto srt = ingest::SrtListener::create(srt_settings(config), gate, log, metrics, clock);
   if (!srt) return std::unexpected(std::move(srt.error()));
+  auto caller = create_caller(config, gate, log, metrics, clock);
+  if (!caller) return std::unexpected(std::move(caller.error()));
+  auto rtp = create_rtp(config, gate, log, metrics, clock);
+  if (!rtp) return std::unexpected(std::move(rtp.error()));
+  feeds.add(**srt);
+  if (*caller) feeds.add(**caller);
+  if (*rtp) feeds.add(**rtp);
 
   log.info("app", "serving",
            {{"srt_port", config.srt.port},
@@ -306,11 +381,13 @@ Status run(const Config& config, const Log& log) {
   draining.store(true, std::memory_order_release);
   const bool had_streams = !registry.streams()->empty();
   (*srt)->stop();
+  if (*caller) (*caller)->stop();
+  if (*rtp) (*rtp)->stop();
   registry.stop_all();
   wait_until_ended(registry);
   if (had_streams) std::this_thread::sleep_for(kAfterglow);
   drain(**server, quic->get());
-  threads.reset();
+  threads.reset();  // nobody asks `feeds` any more
   log.info("app", "stopped");
   return {};
 }

@@ -1,10 +1,14 @@
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <vector>
 
 #include "codec/annexb.h"
 #include "codec/audio_frame.h"
 #include "codec/codec_string.h"
+#include "codec/exercises.h"
 #include "codec/nal.h"
 #include "codec/rbsp.h"
 
@@ -151,6 +155,18 @@ TEST(AudioFrame, MpegAudioAndAc3) {
   EXPECT_EQ(ac3->samples, 1536U);
   EXPECT_FALSE(parse_audio_frame(Codec::kAc3, ByteVector{0x0b, 0x77, 0, 0, 0xd4, 0x40, 0}));
   EXPECT_FALSE(parse_audio_frame(Codec::kAac, ByteVector{0xff, 0xf1}));
+}
+
+// What the fuzzer keeps is tried with every build.
+TEST(FuzzCorpus, NalUnitsAreReadWithoutHarm) {
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(MIRROR_FUZZ_CORPUS "/nal")) {
+    std::ifstream file(entry.path(), std::ios::binary);
+    const ByteVector bytes(std::istreambuf_iterator<char>(file), {});
+    test::exercise_nal(bytes);
+    ++files;
+  }
+  EXPECT_GT(files, 0U);
 }
 
 TEST(CodecString, AvcAndAac) {

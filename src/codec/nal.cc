@@ -172,15 +172,15 @@ std::optional<H264Sps> parse_h264_sps(std::span<const std::uint8_t> nal) {
   reader.unsigned_golomb();  // seq_parameter_set_id
   H264Sps sps;
   if (has_chroma_format(profile_idc)) skip_chroma_format(reader, sps);
-  const std::uint32_t frame_num_bits = reader.unsigned_golomb() + 4;
+  const std::uint32_t frame_num_bits_minus4 = reader.unsigned_golomb();
   skip_picture_order_count(reader);
   reader.unsigned_golomb();  // max_num_ref_frames
   reader.bit();              // gaps_in_frame_num_value_allowed_flag
   reader.unsigned_golomb();  // pic_width_in_mbs_minus1
   reader.unsigned_golomb();  // pic_height_in_map_units_minus1
   sps.frame_mbs_only = reader.bit() != 0;
-  if (reader.overrun() || frame_num_bits > 16) return std::nullopt;
-  sps.frame_num_bits = static_cast<int>(frame_num_bits);
+  if (reader.overrun() || frame_num_bits_minus4 > 12) return std::nullopt;
+  sps.frame_num_bits = static_cast<int>(frame_num_bits_minus4) + 4;
   return sps;
 }
 

@@ -4,6 +4,16 @@
 #include <utility>
 
 namespace mirror::ingest {
+namespace {
+
+// A packet that is lost takes a round trip to be asked for and sent again, and that may be lost
+// too.
+bool too_short(std::chrono::milliseconds latency, double rtt_ms) {
+  constexpr double kRoundTrips = 3;
+  return static_cast<double>(latency.count()) < kRoundTrips * rtt_ms;
+}
+
+}  // namespace
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
@@ -16,7 +26,9 @@ SrtConnection::SrtConnection(SrtSocket socket, media::PublishRequest request,
       began_(now.steady),
       latency_(socket_.get_int(SRTO_RCVLATENCY)),
       publication_(std::move(publication)),
-      demuxer_({}, *publication_) {}
+      demuxer_({}, *publication_) {
+  reported_.latency_ms = static_cast<int>(latency_.count());
+}
 
 SrtConnection::~SrtConnection() { demuxer_.flush(); }
 
@@ -64,9 +76,12 @@ media::TransportStats SrtConnection::report(Instant now, const Log& log) {
     // "Since the last clear", and nobody clears: a total.
     stats.packets_retransmitted = static_cast<std::uint64_t>(measured.pktRcvRetrans);
     stats.packets_dropped = static_cast<std::uint64_t>(measured.pktRcvDropTotal);
+    stats.packets_belated = static_cast<std::uint64_t>(measured.pktRcvBelated);  // the same
+    stats.packets_undecrypted = static_cast<std::uint64_t>(measured.pktRcvUndecryptTotal);
     stats.rtt_ms = measured.msRTT;
+    stats.latency_ms = measured.msRcvTsbPdDelay;
+    stats.buffered_ms = measured.msRcvBuf;
   }
-  stats.latency_ms = static_cast<int>(latency_.count());
   publication_->on_stats(stats, demuxer_.stats());
   warn_once(now, log);
   return stats;
@@ -78,18 +93,31 @@ media::TransportStats SrtConnection::report(Instant now, const Log& log) {
 void SrtConnection::warn_once(Instant now, const Log& log) {
   constexpr seconds kSyncWithin(5);
   constexpr seconds kProgrammeWithin(10);
+  constexpr seconds kRoundTripKnownAfter(10);  // libsrt begins with a guess of 100 ms
+  const auto age = now.steady - began_;
   const bool synchronised = demuxer_.stats().packets > 0;
-  if (!synchronised && !warned_no_sync_ && now.steady - began_ >= kSyncWithin) {
-    warned_no_sync_ = true;
-    log.warning("ingest", "what the publisher sends is not an MPEG transport stream",
-                {{"stream", request_.key.text()}, {"remote", request_.remote}});
+  if (!synchronised && age >= kSyncWithin) {
+    warn(Warning::kNoSync, "what the publisher sends is not an MPEG transport stream", log);
   }
-  if (synchronised && demuxer_.tracks().empty() && !warned_no_programme_ &&
-      now.steady - began_ >= kProgrammeWithin) {
-    warned_no_programme_ = true;
-    log.warning("ingest", "the publisher's transport stream has no programme",
-                {{"stream", request_.key.text()}, {"remote", request_.remote}});
+  if (synchronised && demuxer_.tracks().empty() && age >= kProgrammeWithin) {
+    warn(Warning::kNoProgramme, "the publisher's transport stream has no programme", log);
   }
+  if (synchronised && age >= kRoundTripKnownAfter && too_short(latency_, reported_.rtt_ms)) {
+    warn(Warning::kLatencyShort,
+         "the SRT latency is below three round trips; what is lost may not come again in time",
+         log);
+  }
+}
+
+void SrtConnection::warn(Warning what, std::string_view words, const Log& log) {
+  bool& warned = warned_[static_cast<std::size_t>(what)];
+  if (warned) return;
+  warned = true;
+  log.warning("ingest", words,
+              {{"stream", request_.key.text()},
+               {"remote", request_.remote},
+               {"latency_ms", reported_.latency_ms},
+               {"rtt_ms", reported_.rtt_ms}});
 }
 
 bool SrtConnection::broken() const { return srt_getsockstate(socket_.id()) != SRTS_CONNECTED; }

@@ -1,14 +1,15 @@
 // SrtConnection: one accepted publisher, from its socket through the demuxer to its Publication.
 //
-// Owned by SrtListener, used on the ingest thread only. Takes at most kMessagesPerTurnMax messages
-// a turn; holds no bytes itself beyond what the demuxer does (see there) and libsrt's receive
-// buffer.
+// Owned by SrtPublishers, used on their ingest thread only. Takes at most kMessagesPerTurnMax
+// messages a turn; holds no bytes itself beyond what the demuxer does (see there) and libsrt's
+// receive buffer.
 #pragma once
 
 #include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -40,8 +41,9 @@ class SrtConnection {
   // libsrt measured.
   media::TransportStats report(Instant now, const Log& log);
   bool broken() const;
-  // Another publisher took its place: nobody hears it any more.
+  // Nobody hears it any more, and why. Cheap enough for each turn.
   bool displaced() const { return publication_->displaced(); }
+  std::string_view displaced_by() const { return publication_->displaced_by(); }
 
  private:
   // 2.7 Gbps at a turn each 2 ms, and short enough that 64 such neighbours wait their turn in turn.
@@ -49,7 +51,10 @@ class SrtConnection {
   static constexpr std::size_t kMessageBytesMax = 1500;
 
   WallTime captured(Instant now, std::int64_t srt_now_us, std::int64_t play_time_us) const;
+  enum class Warning { kNoSync, kNoProgramme, kLatencyShort };
+  static constexpr std::size_t kWarnings = 3;
   void warn_once(Instant now, const Log& log);
+  void warn(Warning what, std::string_view words, const Log& log);
 
   const SrtSocket socket_;
   const media::PublishRequest request_;
@@ -58,8 +63,7 @@ class SrtConnection {
   const std::chrono::milliseconds latency_;  // as negotiated
   const std::unique_ptr<media::Publication> publication_;
   mpegts::Demuxer demuxer_;
-  bool warned_no_sync_ = false;
-  bool warned_no_programme_ = false;
+  std::array<bool, kWarnings> warned_{};
   std::array<char, kMessageBytesMax> message_{};
 };
 

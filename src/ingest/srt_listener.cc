@@ -1,22 +1,23 @@
 #include "ingest/srt_listener.h"
 
-#include <netdb.h>
 #include <netinet/in.h>
 #include <srt/access_control.h>
-#include <unistd.h>
 
-#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstring>
+#include <mutex>
 #include <optional>
 #include <thread>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/thread_name.h"
+#include "ingest/kernel_drops.h"
 #include "ingest/refusals.h"
-#include "ingest/srt_connection.h"
+#include "ingest/srt_address.h"
+#include "ingest/srt_options.h"
+#include "ingest/srt_publishers.h"
 #include "ingest/srt_socket.h"
 #include "ingest/stream_id.h"
 
@@ -26,17 +27,15 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr milliseconds kTurn{2};
 // Without publishers only a new caller ends the wait early, so this is how long stop() may take.
 // (srt_epoll_uwait of libsrt 1.5.1 takes no system descriptors, so an eventfd cannot wake it.)
 constexpr milliseconds kIdleWait{50};
-constexpr seconds kReportInterval{1};
 constexpr int kBacklog = 32;
-// Packets that may arrive in disorder before they count as lost.
-constexpr int kReorderPacketsMax = 40;
-constexpr std::int64_t kPayloadBytes = 1316;
-constexpr std::int64_t kMssBytes = 1500;
-constexpr std::int64_t kHeaderBytes = 28;  // IPv4 and UDP, as libsrt counts its buffers
+constexpr milliseconds kLookInterval{500};
+// libsrt compares the passphrase right after the callback, so this is ample.
+constexpr milliseconds kHandshakeWithin{200};
+constexpr seconds kAdmittedFor{60};
+constexpr std::size_t kAdmittedMax = 256;  // of whom we would tell what became of them
 
 struct RejectCode {
   RefusalReason reason;
@@ -69,60 +68,26 @@ RejectCode reject_code(media::PublishRefusal::Reason reason) {
   return {RefusalReason::kOverload, SRT_REJX_OVERLOAD};
 }
 
-// How many packets one connection may hold: its rate over latency and round trip (a lost packet
-// waits for both), at least libsrt's default.
-int receive_buffer_packets(const SrtSettings& settings) {
-  constexpr milliseconds kRoundTripMax{500};
-  constexpr std::int64_t kPacketsMin = 8192;
-  constexpr std::int64_t kPacketsMax = 1 << 17;
-  const std::int64_t held_ms =
-      (std::max(settings.latency, milliseconds(1000)) + kRoundTripMax).count();
-  const std::int64_t bytes = settings.bitrate_bps_max / 8 * held_ms / 1000;
-  return static_cast<int>(std::clamp(bytes / kPayloadBytes * 5 / 4, kPacketsMin, kPacketsMax));
+SrtTransport transport_of(const SrtSettings& settings) {
+  return {.latency = settings.latency,
+          .passphrase = settings.passphrase,
+          .peer_idle_timeout = settings.peer_idle_timeout,
+          .bitrate_bps_max = settings.bitrate_bps_max,
+          .udp_receive_buffer_bytes = settings.udp_receive_buffer_bytes};
 }
 
-Status set_buffers(const SrtSocket& socket, const SrtSettings& settings) {
-  const int packets = receive_buffer_packets(settings);
-  // The flight window caps the receive buffer, so it is set first.
-  const bool ok = socket.set(SRTO_FC, std::max(25'600, packets)) &&
-                  socket.set(SRTO_RCVBUF, static_cast<int>(packets * (kMssBytes - kHeaderBytes))) &&
-                  socket.set(SRTO_UDP_RCVBUF, settings.udp_receive_buffer_bytes);
-  if (!ok) return fail("buffer sizes: {}", srt_getlasterror_str());
-  return {};
-}
-
-Status configure(const SrtSocket& socket, const SrtSettings& settings) {
-  const bool ok =
-      socket.set(SRTO_RCVSYN, false) && socket.set(SRTO_REUSEADDR, false) &&
-      socket.set(SRTO_RCVLATENCY, static_cast<int>(settings.latency.count())) &&
-      socket.set(SRTO_LOSSMAXTTL, kReorderPacketsMax) &&
-      socket.set(SRTO_PEERIDLETIMEO, static_cast<int>(settings.peer_idle_timeout.count())) &&
-      socket.set(SRTO_ENFORCEDENCRYPTION, true);
-  if (!ok) return fail("options: {}", srt_getlasterror_str());
-  if (!settings.passphrase.empty() && !socket.set(SRTO_PASSPHRASE, settings.passphrase)) {
-    return fail("the passphrase must have 10 to 79 characters");
+// The callback gives each socket the passphrase of its stream, so the listener itself has none.
+Status check(const SrtSettings& settings) {
+  if (!settings.passphrase.empty()) {
+    if (Status status = check_passphrase(settings.passphrase); !status) return status;
   }
-  return set_buffers(socket, settings);
-}
-
-struct Address {
-  sockaddr_storage storage{};
-  int size = 0;
-  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-};
-
-Result<Address> numeric_address(const std::string& text, std::uint16_t port) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_DGRAM;
-  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE;
-  addrinfo* found = nullptr;
-  const int result = getaddrinfo(text.c_str(), std::to_string(port).c_str(), &hints, &found);
-  if (result != 0) return fail("{} is not a numeric address", text);
-  Address address;
-  std::memcpy(&address.storage, found->ai_addr, found->ai_addrlen);
-  address.size = static_cast<int>(found->ai_addrlen);
-  freeaddrinfo(found);
-  return address;
+  for (const auto& [key, rule] : settings.rules) {
+    if (rule.passphrase.empty()) continue;
+    if (Status status = check_passphrase(rule.passphrase); !status) {
+      return std::unexpected(std::move(status.error()).within(fmt::format("stream {}", key)));
+    }
+  }
+  return {};
 }
 
 Result<SrtSocket> listen_on(const SrtSettings& settings, const std::string& text, bool v6_only,
@@ -130,11 +95,11 @@ Result<SrtSocket> listen_on(const SrtSettings& settings, const std::string& text
   const Result<Address> address = numeric_address(text, settings.port);
   if (!address) return std::unexpected(address.error());
   SrtSocket socket(srt_create_socket());
-  if (Status status = configure(socket, settings); !status) {
+  if (Status status = set_transport(socket, transport_of(settings)); !status) {
     return std::unexpected(std::move(status.error()));
   }
   if (address->get()->sa_family == AF_INET6) socket.set(SRTO_IPV6ONLY, v6_only ? 1 : 0);
-  if (srt_bind(socket.id(), address->get(), address->size) == SRT_ERROR ||
+  if (srt_bind(socket.id(), address->get(), static_cast<int>(address->size)) == SRT_ERROR ||
       srt_listen_callback(socket.id(), callback, opaque) == SRT_ERROR ||
       srt_listen(socket.id(), kBacklog) == SRT_ERROR) {
     return fail("{}", srt_getlasterror_str());
@@ -153,101 +118,64 @@ Result<SrtSocket> listen_on(const SrtSettings& settings, srt_listen_callback_fn*
   return listen_on(settings, "0.0.0.0", false, callback, opaque);
 }
 
-// What the kernel grants of `wanted` bytes of receive buffer; getsockopt reports it doubled.
-int granted_receive_buffer(int wanted) {
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return 0;
-  int granted = 0;
-  socklen_t size = sizeof granted;
-  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &wanted, sizeof wanted);
-  getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &size);
-  close(fd);
-  return granted / 2;
-}
-
-// What SRT measured on all connections since the start, as counters without a label for the stream:
-// per stream the same figures go to its publication.
-class SrtMetrics {
- public:
-  explicit SrtMetrics(Metrics& metrics)
-      : connections(metrics.gauge("mirror_srt_connections", "Publishers connected over SRT")),
-        accepted(metrics.counter("mirror_srt_accepted_total", "Publishers accepted over SRT")),
-        bytes_(metrics.counter("mirror_srt_received_bytes_total", "Bytes received over SRT")),
-        packets_(metrics.counter("mirror_srt_received_packets_total", "Packets received over SRT")),
-        lost_(metrics.counter("mirror_srt_lost_packets_total",
-                              "Packets seen missing, before repair")),
-        retransmitted_(metrics.counter("mirror_srt_retransmitted_packets_total",
-                                       "Packets that arrived by retransmission")),
-        dropped_(
-            metrics.counter("mirror_srt_dropped_packets_total", "Packets given up as too late")) {}
-
-  void add(const media::TransportStats& before, const media::TransportStats& now) {
-    grow(bytes_, before.bytes, now.bytes);
-    grow(packets_, before.packets, now.packets);
-    grow(lost_, before.packets_lost, now.packets_lost);
-    grow(retransmitted_, before.packets_retransmitted, now.packets_retransmitted);
-    grow(dropped_, before.packets_dropped, now.packets_dropped);
-  }
-
-  Gauge& connections;
-  Counter& accepted;
-
- private:
-  static void grow(Counter& counter, std::uint64_t before, std::uint64_t now) {
-    if (now > before) counter.Increment(static_cast<double>(now - before));
-  }
-
-  Counter& bytes_;
-  Counter& packets_;
-  Counter& lost_;
-  Counter& retransmitted_;
-  Counter& dropped_;
+// One caller whom we let pass in the handshake, and whom libsrt may still refuse, without a word to
+// us, over its passphrase.
+struct Admitted {
+  SRTSOCKET socket;
+  SteadyTime at;
+  std::string remote;
+  std::string stream_id;
+  bool encrypted;  // a passphrase is asked for
 };
 
 }  // namespace
 
 struct SrtListener::Impl {
-  struct Publisher {
-    std::unique_ptr<SrtConnection> connection;
-    SteadyTime report_at;
-    media::TransportStats reported{};
-  };
-
   Impl(SrtSettings s, media::PublisherGate& g, const Log& l, Metrics& m, const Clock& c)
-      : settings(std::move(s)), gate(g), log(l), clock(c), refusals(l, m), metrics(m) {}
+      : settings(std::move(s)),
+        gate(g),
+        clock(c),
+        refusals(l, m),
+        kernel_drops(m),
+        publishers(l, m, c) {}
+
+  struct Refused {
+    RejectCode reject;
+    std::string why;
+  };
 
   // On libsrt's thread, inside the handshake.
   static int on_handshake(void* opaque, SRTSOCKET socket, int version, const sockaddr* peer,
                           const char* stream_id);
-  std::optional<RejectCode> why_not(const std::string& remote, std::string_view stream_id,
-                                    std::string& why) const;
+  std::optional<Refused> admit(SRTSOCKET socket, const std::string& remote,
+                               std::string_view stream_id);
+  std::optional<Refused> prepare(SRTSOCKET socket, const std::string& remote,
+                                 std::string_view stream_id, const media::StreamKey& key);
 
   // On "ingest-srt".
   void run();
-  bool turn(milliseconds wait);
-  bool drain(SRTSOCKET id);
-  void accept_all(Instant now);
-  void accept(SrtSocket socket, const sockaddr* peer, Instant now);
-  void tend_all(Instant now);
-  void report(Publisher& publisher, Instant now);
-  void hang_up(SRTSOCKET id, std::string_view why);
+  void accept_all();
+  void accept(SrtSocket socket, const sockaddr* peer);
+  void forget(SRTSOCKET socket);
+  void look_after_admitted(Instant now);
 
   const SrtLibrary library;
   const SrtSettings settings;
   media::PublisherGate& gate;
-  const Log& log;
   const Clock& clock;
   Refusals refusals;
-  SrtMetrics metrics;
   std::uint16_t port = 0;
-  int epoll = -1;
+  int epoll = -1;  // the listening socket, nothing else
 
   std::atomic<bool> stopping{false};
   std::atomic<int> connected{0};  // written by "ingest-srt", read in handshakes
 
-  std::unordered_map<SRTSOCKET, Publisher> publishers;  // "ingest-srt" only, as all below
-  std::vector<SRT_EPOLL_EVENT> events;
-  std::vector<SRTSOCKET> broken;
+  std::mutex admitted_mutex;
+  std::vector<Admitted> admitted;  // guarded by it; at most kAdmittedMax
+
+  KernelDrops kernel_drops;  // "ingest-srt" only, as all below
+  SrtPublishers publishers;
+  SteadyTime look_at{};
 
   SrtSocket listener;  // closed first: it calls back into all above
   std::jthread thread;
@@ -258,153 +186,136 @@ int SrtListener::Impl::on_handshake(void* opaque, SRTSOCKET socket, int /*versio
   auto& self = *static_cast<Impl*>(opaque);
   const std::string remote = text_of(peer);
   const std::string_view text = stream_id == nullptr ? "" : stream_id;
-  std::string why;
-  const std::optional<RejectCode> refused = self.why_not(remote, text, why);
+  const std::optional<Refused> refused = self.admit(socket, remote, text);
   if (!refused) return 0;
-  srt_setrejectreason(socket, refused->code);
-  self.refusals.tell(refused->reason, why, remote, text, self.clock.now().steady);
+  srt_setrejectreason(socket, refused->reject.code);
+  self.refusals.tell(refused->reject.reason, refused->why, remote, text, self.clock.now());
   return -1;
 }
 
-std::optional<RejectCode> SrtListener::Impl::why_not(const std::string& remote,
-                                                     std::string_view stream_id,
-                                                     std::string& why) const {
-  if (stopping) {
-    why = "shutting down";
-    return RejectCode{RefusalReason::kShuttingDown, SRT_REJX_DOWN};
-  }
-  const auto key = parse_stream_id(stream_id);
-  if (!key) {
-    why = key.error().why;
-    return reject_code(key.error().kind);
-  }
+std::optional<SrtListener::Impl::Refused> SrtListener::Impl::admit(SRTSOCKET socket,
+                                                                   const std::string& remote,
+                                                                   std::string_view stream_id) {
+  if (stopping) return Refused{{RefusalReason::kShuttingDown, SRT_REJX_DOWN}, "shutting down"};
+  auto id = parse_stream_id(stream_id);
+  if (!id) return Refused{reject_code(id.error().kind), std::move(id.error().why)};
   if (connected >= settings.publishers_max) {
-    why = "as many publishers are connected as srt.max_publishers allows";
-    return RejectCode{RefusalReason::kOverload, SRT_REJX_OVERLOAD};
+    return Refused{{RefusalReason::kOverload, SRT_REJX_OVERLOAD},
+                   "as many publishers are connected as srt.max_publishers allows"};
   }
-  const auto refusal = gate.admit({*key, "srt", remote});
-  if (!refusal) return std::nullopt;
-  why = refusal->message;
-  return reject_code(refusal->reason);
+  const media::PublishRequest request{id->key, "srt", remote, id->user, id->token};
+  if (auto refusal = gate.admit(request)) {
+    return Refused{reject_code(refusal->reason), std::move(refusal->message)};
+  }
+  return prepare(socket, remote, stream_id, id->key);
+}
+
+// The socket takes what its stream asks for; libsrt then compares the passphrase, and refuses by
+// itself who has another one or none.
+std::optional<SrtListener::Impl::Refused> SrtListener::Impl::prepare(SRTSOCKET socket,
+                                                                     const std::string& remote,
+                                                                     std::string_view stream_id,
+                                                                     const media::StreamKey& key) {
+  static const SrtRule kNone;
+  const auto found = settings.rules.find(key.text());
+  const SrtRule& rule = found == settings.rules.end() ? kNone : found->second;
+  const std::string& passphrase = rule.passphrase.empty() ? settings.passphrase : rule.passphrase;
+  const bool ok =
+      (passphrase.empty() || set_passphrase(socket, passphrase)) &&
+      (rule.latency.count() == 0 || set_latency(socket, rule.latency, settings.bitrate_bps_max));
+  if (!ok) {
+    return Refused{{RefusalReason::kHandshake, SRT_REJX_ISE},
+                   "libsrt would not take the settings of the stream"};
+  }
+  const std::lock_guard lock(admitted_mutex);
+  if (admitted.size() < kAdmittedMax) {
+    admitted.push_back(
+        {socket, clock.now().steady, remote, std::string(stream_id), !passphrase.empty()});
+  }
+  return std::nullopt;
 }
 
 void SrtListener::Impl::run() {
   name_this_thread("ingest-srt");
+  std::array<SRT_EPOLL_EVENT, 1> events{};
   while (!stopping) {
-    const SteadyTime next = std::chrono::steady_clock::now() + kTurn;
-    const bool more_waits = turn(publishers.empty() ? kIdleWait : kTurn);
-    if (!more_waits) std::this_thread::sleep_until(next);
-  }
-  while (!publishers.empty()) hang_up(publishers.begin()->first, "shutting down");
-}
-
-// Waits for something to arrive and takes it; true when some of it still waits.
-bool SrtListener::Impl::turn(milliseconds wait) {
-  const int ready =
-      srt_epoll_uwait(epoll, events.data(), static_cast<int>(events.size()), wait.count());
-  bool more_waits = false;
-  const std::size_t count = std::min(events.size(), static_cast<std::size_t>(std::max(ready, 0)));
-  for (std::size_t i = 0; i < count; ++i) {
-    if (events[i].fd == listener.id()) {
-      accept_all(clock.now());
-    } else if (drain(events[i].fd)) {
-      more_waits = true;
+    const SteadyTime next = std::chrono::steady_clock::now() + SrtPublishers::kTurn;
+    if (publishers.empty()) {
+      srt_epoll_uwait(epoll, events.data(), 1, kIdleWait.count());
     }
+    accept_all();
+    const bool more_waits = publishers.turn();
+    connected = static_cast<int>(publishers.size());
+    if (const Instant now = clock.now(); now.steady >= look_at) {
+      look_at = now.steady + kLookInterval;
+      look_after_admitted(now);
+      kernel_drops.look();
+    }
+    if (!more_waits && !publishers.empty()) std::this_thread::sleep_until(next);
   }
-  tend_all(clock.now());
-  return more_waits;
+  publishers.hang_up_all("shutting down");
 }
 
-bool SrtListener::Impl::drain(SRTSOCKET id) {
-  const auto found = publishers.find(id);
-  if (found == publishers.end()) return false;
-  switch (found->second.connection->drain(clock)) {
-    case SrtConnection::Drained::kAll:
-      return false;
-    case SrtConnection::Drained::kMoreWaits:
-      return true;
-    case SrtConnection::Drained::kBroken:
-      break;
-  }
-  hang_up(id, "the connection ended");
-  return false;
-}
-
-void SrtListener::Impl::accept_all(Instant now) {
+void SrtListener::Impl::accept_all() {
   for (int i = 0; i < kBacklog; ++i) {
     sockaddr_storage peer{};
     int size = sizeof peer;
     auto* address = reinterpret_cast<sockaddr*>(&peer);
     SrtSocket socket(srt_accept(listener.id(), address, &size));
     if (socket.id() == SRT_INVALID_SOCK) return;
-    accept(std::move(socket), address, now);
+    accept(std::move(socket), address);
   }
 }
 
 // The handshake is over, so a refusal here can only hang up: it comes when two callers with one
 // key, or more callers than there is room for, were let through at the same time.
-void SrtListener::Impl::accept(SrtSocket socket, const sockaddr* peer, Instant now) {
+void SrtListener::Impl::accept(SrtSocket socket, const sockaddr* peer) {
+  forget(socket.id());
   const std::string remote = text_of(peer);
   const std::string stream_id = socket.get_text(SRTO_STREAMID);
   const auto refuse = [&](RefusalReason reason, std::string_view why) {
-    refusals.tell(reason, why, remote, stream_id, now.steady);
+    refusals.tell(reason, why, remote, stream_id, clock.now());
   };
-  const auto key = parse_stream_id(stream_id);
-  if (!key) return refuse(RefusalReason::kBadStreamId, key.error().why);
+  auto id = parse_stream_id(stream_id);
+  if (!id) return refuse(RefusalReason::kBadStreamId, id.error().why);
   if (std::ssize(publishers) >= settings.publishers_max) {
     return refuse(RefusalReason::kOverload, "too many publishers");
   }
-  media::PublishRequest request{*key, "srt", remote};
+  media::PublishRequest request{std::move(id->key), "srt", remote, std::move(id->user),
+                                std::move(id->token)};
   auto publication = gate.open(request);
   if (!publication) {
     return refuse(reject_code(publication.error().reason).reason, publication.error().message);
   }
-  const SRTSOCKET id = socket.id();
-  const int interest = SRT_EPOLL_IN | SRT_EPOLL_ERR;
-  if (srt_epoll_add_usock(epoll, id, &interest) == SRT_ERROR) return;  // gone already
-  auto connection = std::make_unique<SrtConnection>(std::move(socket), std::move(request),
-                                                    *std::move(publication), now);
-  log.info("ingest", "publisher connected", {{"stream", key->text()}, {"remote", remote}});
-  publishers.emplace(id, Publisher{std::move(connection), now.steady + kReportInterval});
+  publishers.add(std::move(socket), std::move(request), *std::move(publication));
   connected = static_cast<int>(publishers.size());
-  metrics.connections.Set(connected);
-  metrics.accepted.Increment();
 }
 
-void SrtListener::Impl::tend_all(Instant now) {
-  broken.clear();
-  for (auto& [id, publisher] : publishers) {
-    publisher.connection->idle(now);
-    if (now.steady < publisher.report_at) continue;
-    publisher.report_at = now.steady + kReportInterval;
-    report(publisher, now);
-    // What broke is drained to its end and seen there; this finds what epoll did not tell of.
-    if (publisher.connection->broken() || publisher.connection->displaced()) broken.push_back(id);
+void SrtListener::Impl::forget(SRTSOCKET socket) {
+  const std::lock_guard lock(admitted_mutex);
+  std::erase_if(admitted, [&](const Admitted& caller) { return caller.socket == socket; });
+}
+
+// Who was let pass and is neither connected nor on the way any more was refused by libsrt.
+void SrtListener::Impl::look_after_admitted(Instant now) {
+  std::vector<Admitted> refused;
+  {
+    const std::lock_guard lock(admitted_mutex);
+    std::erase_if(admitted, [&](Admitted& caller) {
+      if (now.steady - caller.at < kHandshakeWithin) return false;
+      const SRT_SOCKSTATUS state = srt_getsockstate(caller.socket);
+      if (state < SRTS_BROKEN && now.steady - caller.at < kAdmittedFor) return false;
+      if (state >= SRTS_BROKEN) refused.push_back(std::move(caller));
+      return true;
+    });
   }
-  for (const SRTSOCKET id : broken) {
-    const bool displaced = publishers.at(id).connection->displaced();
-    hang_up(id, displaced ? "another publisher took its place" : "the connection ended");
+  for (const Admitted& caller : refused) {
+    refusals.tell(RefusalReason::kHandshake,
+                  caller.encrypted
+                      ? "the passphrase is missing or wrong"
+                      : "encrypted, while the stream has no passphrase, or not in live mode",
+                  caller.remote, caller.stream_id, now);
   }
-}
-
-void SrtListener::Impl::report(Publisher& publisher, Instant now) {
-  const media::TransportStats stats = publisher.connection->report(now, log);
-  metrics.add(publisher.reported, stats);
-  publisher.reported = stats;
-}
-
-void SrtListener::Impl::hang_up(SRTSOCKET id, std::string_view why) {
-  const auto found = publishers.find(id);
-  report(found->second, clock.now());
-  const media::PublishRequest request = found->second.connection->request();
-  srt_epoll_remove_usock(epoll, id);
-  const std::uint64_t bytes = found->second.reported.bytes;
-  publishers.erase(found);
-  connected = static_cast<int>(publishers.size());
-  metrics.connections.Set(connected);
-  log.info(
-      "ingest", "publisher gone",
-      {{"stream", request.key.text()}, {"remote", request.remote}, {"why", why}, {"bytes", bytes}});
 }
 
 SrtListener::SrtListener(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -419,6 +330,9 @@ Result<std::unique_ptr<SrtListener>> SrtListener::create(SrtSettings settings,
                                                          Metrics& metrics, const Clock& clock) {
   const int wanted = settings.udp_receive_buffer_bytes;
   const std::string where = fmt::format("SRT listener {}:{}", settings.address, settings.port);
+  if (Status status = check(settings); !status) {
+    return std::unexpected(std::move(status.error()).within(where));
+  }
   auto impl = std::make_unique<Impl>(std::move(settings), gate, log, metrics, clock);
   Result<SrtSocket> socket = listen_on(impl->settings, &Impl::on_handshake, impl.get());
   if (!socket) return std::unexpected(std::move(socket.error()).within(where));
@@ -433,7 +347,6 @@ Result<std::unique_ptr<SrtListener>> SrtListener::create(SrtSettings settings,
   const int interest = SRT_EPOLL_IN | SRT_EPOLL_ERR;
   impl->epoll = srt_epoll_create();
   srt_epoll_add_usock(impl->epoll, impl->listener.id(), &interest);
-  impl->events.resize(static_cast<std::size_t>(impl->settings.publishers_max) + 1);
   if (const int granted = granted_receive_buffer(wanted); granted < wanted) {
     log.warning("ingest",
                 "the kernel limits the UDP receive buffer; many feeds at once may lose packets",
@@ -447,6 +360,8 @@ Result<std::unique_ptr<SrtListener>> SrtListener::create(SrtSettings settings,
 }
 
 std::uint16_t SrtListener::port() const { return impl_->port; }
+
+std::vector<media::TurnedAway> SrtListener::turned_away() const { return impl_->refusals.recent(); }
 
 void SrtListener::stop() {
   impl_->stopping = true;

@@ -10,14 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <condition_variable>
-#include <functional>
 #include <map>
-#include <mutex>
 #include <random>
-#include <set>
+#include <string>
 #include <thread>
 
+#include "ingest/fake_gate.h"
+#include "ingest/srt_options.h"
 #include "ingest/srt_socket.h"
 
 namespace mirror::ingest {
@@ -25,115 +24,10 @@ namespace {
 
 using namespace std::chrono_literals;
 using media::PublishRefusal;
-using media::PublishRequest;
 
-constexpr auto kDeadline = 30s;  // for a busy machine; nothing waits so long when all is well
-
-// What the line behind the gate would have seen.
-struct Seen {
-  int opened = 0;
-  int closed = 0;
-  std::vector<media::Track> tracks;
-  int units = 0;
-  std::uint64_t packets = 0;  // of the last report, as all below
-  std::uint64_t transport_packets = 0;
-  int latency_ms = 0;
-  std::chrono::microseconds age{};  // of the last unit: now less its capture time
-  bool displaced = false;
-};
-
-// Lets everybody in but who is told off in advance; tells what it sees under a lock.
-class FakeGate final : public media::PublisherGate {
- public:
-  std::optional<PublishRefusal> admit(const PublishRequest& request) const override {
-    const std::lock_guard lock(mutex_);
-    if (refusal_) return refusal_;
-    if (live_.contains(request.key)) {
-      return PublishRefusal{PublishRefusal::Reason::kConflict, "already live"};
-    }
-    return std::nullopt;
-  }
-
-  std::expected<std::unique_ptr<media::Publication>, PublishRefusal> open(
-      const PublishRequest& request) override {
-    const std::lock_guard lock(mutex_);
-    if (!live_.insert(request.key).second) {
-      return std::unexpected(PublishRefusal{PublishRefusal::Reason::kConflict, "already live"});
-    }
-    ++seen_[request.key.text()].opened;
-    changed_.notify_all();
-    return std::make_unique<Turn>(*this, request.key);
-  }
-
-  void refuse_all(PublishRefusal::Reason reason) {
-    const std::lock_guard lock(mutex_);
-    refusal_ = PublishRefusal{reason, "as the test says"};
-  }
-
-  // The stream's publisher of now is unheard from here on.
-  void displace(const std::string& key) {
-    const std::lock_guard lock(mutex_);
-    seen_[key].displaced = true;
-  }
-
-  Seen seen(const std::string& key) const {
-    const std::lock_guard lock(mutex_);
-    const auto found = seen_.find(key);
-    return found == seen_.end() ? Seen{} : found->second;
-  }
-
-  // True as soon as `condition` holds for what was seen of `key`; false at the deadline.
-  bool wait_for(const std::string& key, const std::function<bool(const Seen&)>& condition) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, kDeadline, [&] { return condition(seen_[key]); });
-  }
-
- private:
-  class Turn final : public media::Publication {
-   public:
-    Turn(FakeGate& gate, media::StreamKey key) : gate_(gate), key_(std::move(key)) {}
-    ~Turn() override {
-      const std::lock_guard lock(gate_.mutex_);
-      gate_.live_.erase(key_);
-      ++gate_.seen_[key_.text()].closed;
-      gate_.changed_.notify_all();
-    }
-    void on_tracks(const std::vector<media::Track>& tracks) override {
-      change([&](Seen& seen) { seen.tracks = tracks; });
-    }
-    void on_access_unit(media::AccessUnit unit) override {
-      change([&](Seen& seen) {
-        ++seen.units;
-        seen.age = SystemClock().now().wall - unit.received.wall;
-      });
-    }
-    void on_stats(const media::TransportStats& transport, const media::DemuxStats& demux) override {
-      change([&](Seen& seen) {
-        seen.packets = demux.packets;
-        seen.transport_packets = transport.packets;
-        seen.latency_ms = transport.latency_ms;
-      });
-    }
-
-    bool displaced() const override { return gate_.seen(key_.text()).displaced; }
-
-   private:
-    template <class F>
-    void change(F&& f) {
-      const std::lock_guard lock(gate_.mutex_);
-      f(gate_.seen_[key_.text()]);
-      gate_.changed_.notify_all();
-    }
-    FakeGate& gate_;
-    const media::StreamKey key_;
-  };
-
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::optional<PublishRefusal> refusal_;  // guarded by mutex_, as all below
-  std::set<media::StreamKey> live_;
-  std::map<std::string, Seen> seen_;
-};
+using test::FakeGate;
+using test::kDeadline;
+using test::Seen;
 
 // A publisher in this process.
 struct Call {
@@ -141,14 +35,22 @@ struct Call {
   int reject = 0;  // 0: connected
 };
 
-Call call(std::uint16_t port, const std::string& stream_id, const std::string& passphrase = "",
-          int family = AF_INET) {
+struct CallSettings {
+  std::string passphrase{};
+  int key_bytes = 16;
+  int latency_ms = 40;
+  int family = AF_INET;
+};
+
+Call call(std::uint16_t port, const std::string& stream_id, const CallSettings& settings = {}) {
+  const auto& [passphrase, key_bytes, latency_ms, family] = settings;
   Call result{SrtSocket(srt_create_socket())};
   result.socket.set(SRTO_SENDER, 1);
-  result.socket.set(SRTO_LATENCY, 40);
+  result.socket.set(SRTO_LATENCY, latency_ms);
   result.socket.set(SRTO_CONNTIMEO, 10'000);
   if (!stream_id.empty()) result.socket.set(SRTO_STREAMID, stream_id);
   if (!passphrase.empty()) result.socket.set(SRTO_PASSPHRASE, passphrase);
+  if (!passphrase.empty()) result.socket.set(SRTO_PBKEYLEN, key_bytes);
   sockaddr_in v4{};
   v4.sin_family = AF_INET;
   v4.sin_port = htons(port);
@@ -183,6 +85,7 @@ class Child {
  public:
   explicit Child(std::vector<std::string> words) {
     std::vector<char*> arguments;
+    arguments.reserve(words.size() + 1);
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
     pid_ = fork();
@@ -218,7 +121,7 @@ class SrtListenerTest : public testing::Test {
     listener_ = *std::move(listener);
   }
   Call publish(const std::string& stream_id, const std::string& passphrase = "") {
-    return call(listener_->port(), stream_id, passphrase);
+    return call(listener_->port(), stream_id, {.passphrase = passphrase});
   }
   std::string url(const std::string& stream_id) const {
     return fmt::format("srt://127.0.0.1:{}?streamid={}", listener_->port(), stream_id);
@@ -337,6 +240,93 @@ TEST_F(SrtListenerTest, EncryptedCallerIsRefusedWherePlainIsExpected) {
   EXPECT_EQ(publish("cam1", "correct horse").reject, SRT_REJ_UNSECURE);
 }
 
+// The callback gives each stream its own passphrase; the key length is the caller's.
+TEST_F(SrtListenerTest, PassphraseOfTheStreamComesBeforeTheListeners) {
+  start({.passphrase = "correct horse", .rules = {{"cam1", {.passphrase = "battery staple"}}}});
+  EXPECT_EQ(publish("cam1", "correct horse").reject, SRT_REJ_BADSECRET);
+  EXPECT_EQ(publish("cam1").reject, SRT_REJ_UNSECURE);
+  EXPECT_EQ(publish("cam2", "battery staple").reject, SRT_REJ_BADSECRET);
+  int key_bytes = 16;
+  for (const char* key : {"cam1", "cam2", "#!::r=cam3,m=publish"}) {
+    const Call right =
+        call(listener_->port(), key,
+             {.passphrase = key == std::string("cam1") ? "battery staple" : "correct horse",
+              .key_bytes = key_bytes});
+    ASSERT_EQ(right.reject, 0) << key << ", AES-" << 8 * key_bytes;
+    const std::string name = key[0] == '#' ? "cam3" : key;
+    ASSERT_TRUE(gate_.wait_for(name, [](const Seen& seen) { return seen.opened == 1; }));
+    ASSERT_TRUE(send_null_packets(right));
+    EXPECT_TRUE(gate_.wait_for(name, [](const Seen& seen) { return seen.packets == 7; }));
+    EXPECT_EQ(right.socket.get_int(SRTO_PBKEYLEN), key_bytes);
+    EXPECT_EQ(right.socket.get_int(SRTO_KMSTATE), SRT_KM_S_SECURED);
+    key_bytes += 8;
+  }
+}
+
+TEST_F(SrtListenerTest, AStreamMayHaveAPassphraseWhereOthersHaveNone) {
+  start({.rules = {{"cam1", {.passphrase = "battery staple"}}}});
+  EXPECT_EQ(publish("cam1").reject, SRT_REJ_UNSECURE);
+  EXPECT_EQ(publish("cam2").reject, 0);
+  EXPECT_EQ(publish("cam3", "battery staple").reject, SRT_REJ_UNSECURE);
+  EXPECT_EQ(publish("cam1", "battery staple").reject, 0);
+}
+
+// libsrt refuses over a passphrase without a word to us; it is found out, told and counted.
+TEST_F(SrtListenerTest, TellsOfWhomLibsrtRefused) {
+  start({.rules = {{"cam1", {.passphrase = "battery staple"}}}});
+  EXPECT_EQ(publish("cam1", "wrong staple").reject, SRT_REJ_BADSECRET);
+  EXPECT_EQ(publish("cam2", "battery staple").reject, SRT_REJ_UNSECURE);
+  const auto deadline = std::chrono::steady_clock::now() + kDeadline;
+  std::vector<media::TurnedAway> refusals;
+  while (refusals.size() < 2 && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(10ms);
+    refusals = listener_->turned_away();
+  }
+  ASSERT_EQ(refusals.size(), 2U);
+  for (const auto& refusal : refusals) EXPECT_EQ(refusal.reason, "handshake");
+  EXPECT_EQ(refusals[0].asked_for, "cam1");
+  EXPECT_THAT(refusals[0].why, testing::HasSubstr("passphrase is missing or wrong"));
+  EXPECT_THAT(refusals[1].why, testing::HasSubstr("has no passphrase"));
+  EXPECT_THAT(metrics_.render(),
+              testing::HasSubstr("mirror_srt_refusals_total{reason=\"handshake\"} 2"));
+}
+
+// The greater of both ends' latencies holds, so a rule lowers it only for who asks for less.
+TEST_F(SrtListenerTest, LatencyOfTheStream) {
+  start({.latency = 200ms, .rules = {{"slow", {.latency = 900ms}}, {"fast", {.latency = 60ms}}}});
+  const std::map<std::string, int> expected = {{"slow", 900}, {"fast", 60}, {"cam1", 200}};
+  for (const auto& [key, latency_ms] : expected) {
+    const Call caller = publish(key);  // asks for 40 ms
+    ASSERT_EQ(caller.reject, 0);
+    EXPECT_TRUE(gate_.wait_for(key, [](const Seen& seen) { return seen.latency_ms > 0; }));
+    EXPECT_EQ(gate_.seen(key).latency_ms, latency_ms) << key;
+  }
+  const Call patient = call(listener_->port(), "fast", {.latency_ms = 300});
+  EXPECT_TRUE(gate_.wait_for("fast", [](const Seen& seen) { return seen.latency_ms == 300; }));
+}
+
+TEST_F(SrtListenerTest, UserAndTokenGoToTheGate) {
+  start();
+  const Call caller = publish("#!::r=cam1,m=publish,u=studio,s=secret");
+  ASSERT_EQ(caller.reject, 0);
+  ASSERT_TRUE(gate_.wait_for("cam1", [](const Seen& seen) { return seen.opened == 1; }));
+  EXPECT_EQ(gate_.seen("cam1").user, "studio");
+  EXPECT_EQ(gate_.seen("cam1").token, "secret");
+  gate_.refuse_all(PublishRefusal::Reason::kUnauthorized);
+  EXPECT_EQ(publish("#!::r=cam2,s=wrong").reject, SRT_REJX_UNAUTHORIZED);
+  ASSERT_EQ(listener_->turned_away().size(), 1U);
+  EXPECT_EQ(listener_->turned_away()[0].reason, "unauthorized");
+  EXPECT_EQ(listener_->turned_away()[0].asked_for, "#!::r=cam2,s=…") << "no token is shown";
+}
+
+// SRT 409, 700, 1570 ("no room to store packet"): what 50 Mbps need over latency and round trip.
+TEST(SrtOptions, ReceiveBufferHoldsRateTimesLatencyAndRoundTrip) {
+  EXPECT_EQ(receive_buffer_packets(120ms, 50'000'000), 8903);
+  EXPECT_EQ(receive_buffer_packets(8000ms, 50'000'000), 50460);
+  EXPECT_EQ(receive_buffer_packets(120ms, 1'000'000), 8192) << "libsrt's default at least";
+  EXPECT_EQ(receive_buffer_packets(8000ms, 1'000'000'000), 1 << 17) << "and not without end";
+}
+
 TEST_F(SrtListenerTest, GarbageDisturbsNobody) {
   start();
   const Call good = publish("good");
@@ -361,7 +351,7 @@ TEST_F(SrtListenerTest, StarHearsBothFamilies) {
   ASSERT_TRUE(listener.has_value()) << listener.error().message;
   EXPECT_EQ(call((*listener)->port(), "cam4").reject, 0);
   if (access("/proc/net/if_inet6", R_OK) != 0) GTEST_SKIP() << "no IPv6 here";
-  EXPECT_EQ(call((*listener)->port(), "cam6", "", AF_INET6).reject, 0);
+  EXPECT_EQ(call((*listener)->port(), "cam6", {.family = AF_INET6}).reject, 0);
   EXPECT_TRUE(gate_.wait_for("cam4", [](const Seen& seen) { return seen.opened == 1; }));
   EXPECT_TRUE(gate_.wait_for("cam6", [](const Seen& seen) { return seen.opened == 1; }));
 }
@@ -379,6 +369,11 @@ TEST_F(SrtListenerTest, SaysWhyItCannotStart) {
                                             gate_, log_, metrics_, clock_);
   ASSERT_FALSE(shortest.has_value());
   EXPECT_THAT(shortest.error().message, testing::HasSubstr("10 to 79 characters"));
+  const auto rule = SrtListener::create(
+      {.address = "127.0.0.1", .port = 0, .rules = {{"cam1", {.passphrase = "x"}}}}, gate_, log_,
+      metrics_, clock_);
+  ASSERT_FALSE(rule.has_value());
+  EXPECT_THAT(rule.error().message, testing::HasSubstr("stream cam1: the passphrase"));
 }
 
 TEST_F(SrtListenerTest, StopHangsUpAndFreesThePort) {

@@ -15,12 +15,13 @@ namespace mirror::media {
 
 struct PublishRequest {
   StreamKey key;
-  std::string protocol;     // "srt", "rtp", "udp"
-  std::string remote;       // "192.0.2.1:40000"
-  std::string user{};       // what the publisher calls itself, as it came (SRT: u=)
-  std::string token{};      // what it says to be let in, as it came (SRT: s=); empty: nothing
-  bool configured = false;  // the configuration names this feed (we dial it, or own its port):
-                            // nobody is asked for a token
+  std::string protocol;      // "srt", "rtp", "udp"
+  std::string remote;        // "192.0.2.1:40000"
+  std::string user{};        // what the publisher calls itself, as it came (SRT: u=)
+  std::string token{};       // what it says to be let in, as it came (SRT: s=); empty: nothing
+  bool configured = false;   // the configuration names this feed (we dial it, or own its port):
+                             // nobody is asked for a token
+  bool may_displace = true;  // whatever the policy: false keeps away from a live publisher
 };
 
 struct PublishRefusal {
@@ -73,7 +74,7 @@ class Publication : public AccessUnitSink {
   // True once nothing that it is given counts any more: the transport should hang up.
   virtual bool displaced() const = 0;
   // Why, for the log and the publisher: another took its place, it was not let in after all, the
-  // stream closed. Meaningful once displaced().
+  // stream closed. Meaningful once displaced(), and valid as long as the publication.
   virtual std::string_view displaced_by() const { return "another publisher took its place"; }
 };
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "mpegts/packet.h"
 
@@ -16,13 +17,21 @@ namespace mirror::mpegts {
 
 class Continuity {
  public:
-  enum class Verdict { kNext, kDuplicate, kLoss };
+  enum class Verdict {
+    kNext,
+    kDuplicate,
+    kSurplus,  // the same a third time: an error (ETSI TR 101 290, 5.2.1: 1.4), but nothing is lost
+    kLoss,
+  };
 
   Verdict follow(const Packet& packet) {
     // The counter stands still where there is no payload.
     if (!packet.has_payload) return Verdict::kNext;
-    const Verdict verdict = judge(packet);
-    if (verdict != Verdict::kDuplicate) {
+    Verdict verdict = judge(packet);
+    if (verdict == Verdict::kDuplicate) {
+      if (std::exchange(duplicated_, true)) verdict = Verdict::kSurplus;
+    } else {
+      duplicated_ = false;
       last_counter_ = packet.continuity_counter;
       last_size_ = static_cast<std::uint8_t>(packet.payload.size());
       std::memcpy(last_payload_.data(), packet.payload.data(), packet.payload.size());
@@ -42,6 +51,7 @@ class Continuity {
   }
 
   std::optional<std::uint8_t> last_counter_;
+  bool duplicated_ = false;  // the last packet has come twice
   std::uint8_t last_size_ = 0;
   std::array<std::uint8_t, kPacketBytes> last_payload_{};
 };

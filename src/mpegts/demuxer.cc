@@ -24,15 +24,23 @@ Demuxer::Demuxer(const DemuxerOptions& options, media::AccessUnitSink& sink)
       sink_(sink),
       outlet_(sink, counters_, options.access_unit_bytes_max),
       sync_(counters_.common),
-      pat_(counters_.common),
-      pmt_(counters_.common),
-      table_changes_(kTableChangeBurst, kTableChangesPerSecond) {
+      pat_(counters_.common, counters_.common.pat_errors),
+      pmt_(counters_.common, counters_.common.pmt_errors),
+      table_changes_(kTableChangeBurst, kTableChangesPerSecond),
+      presence_(counters_.common) {
   route_pids();
 }
 
 void Demuxer::push(std::span<const std::uint8_t> bytes, Instant now) {
   now_ = now;
+  presence_.advance(now.steady);
   sync_.push(bytes, [this](PacketSync::PacketBytes packet) { on_packet(packet); });
+}
+
+void Demuxer::lose(std::size_t packets) {
+  constexpr std::size_t kCounterRound = 16;
+  if (packets < kCounterRound) return;
+  for (auto& stream : streams_) stream->suspect();
 }
 
 void Demuxer::idle(Instant now) {
@@ -60,6 +68,7 @@ void Demuxer::on_packet(PacketSync::PacketBytes bytes) {
   if (packet->pid == pcr_pid_) follow_clock(*packet);
   const std::uint8_t route = routes_[packet->pid];
   if (route >= kFirstStream) {
+    presence_.saw_stream(route - kFirstStream);
     streams_[route - kFirstStream]->push(*packet, now_);
   } else if (route == kPat) {
     push_table(pat_, *packet, [this](auto section) { on_pat(section); });
@@ -72,8 +81,11 @@ void Demuxer::follow_clock(const Packet& packet) {
   // On the PCR PID the indicator announces a new time base (2.4.3.5).
   if (packet.discontinuity) {
     for (auto& stream : streams_) stream->break_timeline();
+    pcr_jitter_.restart();
   }
   if (!packet.pcr) return;
+  pcr_jitter_.add(*packet.pcr, now_.steady);
+  counters_.common.pcr_jitter_ms = pcr_jitter_.milliseconds();
   if (const auto base = clock_.place(*packet.pcr / 300)) {
     const auto extension = static_cast<std::int64_t>(*packet.pcr % 300);
     pcr_ = Pcr{base->count() * 300 + extension, now_};
@@ -83,8 +95,9 @@ void Demuxer::follow_clock(const Packet& packet) {
 template <class OnSection>
 void Demuxer::push_table(TablePid& table, const Packet& packet, OnSection&& on_section) {
   const Continuity::Verdict verdict = table.continuity.follow(packet);
-  if (verdict == Continuity::Verdict::kDuplicate) {
+  if (verdict == Continuity::Verdict::kDuplicate || verdict == Continuity::Verdict::kSurplus) {
     ++counters_.duplicate_packets;
+    if (verdict == Continuity::Verdict::kSurplus) ++counters_.common.continuity_errors;
     return;
   }
   if (verdict == Continuity::Verdict::kLoss) {
@@ -94,6 +107,7 @@ void Demuxer::push_table(TablePid& table, const Packet& packet, OnSection&& on_s
   if (!packet.has_payload) return;
   if (packet.scrambled) {
     ++counters_.scrambled_packets;
+    ++table.errors;
     table.sections.reset();
     return;
   }
@@ -117,33 +131,48 @@ std::optional<Programme> Demuxer::choose(const PatSection& pat) const {
 }
 
 void Demuxer::on_pat(std::span<const std::uint8_t> section) {
+  if (section[0] != kPatTableId) {
+    ++counters_.common.pat_errors;
+    return;
+  }
+  presence_.saw_pat();
+  // One that says what the last one said is not read again: it would cost an allocation.
+  const std::uint32_t crc = crc_field(section);
+  if (pat_.last_crc == crc) return;
   const auto pat = parse_pat(section);
   if (!pat) return;
   const auto chosen = choose(*pat);
-  if (chosen && chosen->pmt_pid != kPatPid && chosen->pmt_pid != kNullPid) select(*chosen);
+  const bool usable = chosen && chosen->pmt_pid != kPatPid && chosen->pmt_pid != kNullPid;
+  if (!usable || select(*chosen)) pat_.last_crc = crc;
 }
 
-void Demuxer::select(const Programme& programme) {
+// False when the change is put off.
+bool Demuxer::select(const Programme& programme) {
   if (programme_ && programme_->number == programme.number &&
       programme_->pmt_pid == programme.pmt_pid) {
-    return;
+    return true;
   }
-  if (!may_change_tables()) return;
+  if (!may_change_tables()) return false;
   programme_ = programme;
   pmt_.continuity = {};
   pmt_.sections.reset();
   pmt_.last_crc.reset();
+  presence_.await_pmt();
   route_pids();
+  return true;
 }
 
 void Demuxer::on_pmt(std::span<const std::uint8_t> section) {
   // The CRC rather than the version number tells a new table from a repeated one: a source that
   // restarts begins again at version 0 with other streams.
   const std::uint32_t crc = crc_field(section);
-  if (pmt_.last_crc == crc) return;
+  if (pmt_.last_crc == crc) return presence_.saw_pmt();
   const auto pmt = parse_pmt(section);
-  if (!pmt || pmt->programme_number != programme_->number || !may_change_tables()) return;
+  if (!pmt || pmt->programme_number != programme_->number) return;
+  presence_.saw_pmt();
+  if (!may_change_tables()) return;
   pmt_.last_crc = crc;
+  if (pcr_pid_ != pmt->pcr_pid) pcr_jitter_.restart();
   counters_.ignored_streams += pmt->ignored_streams;
   pcr_pid_ = pmt->pcr_pid;
   replace_streams(*pmt);
@@ -176,6 +205,7 @@ void Demuxer::replace_streams(const Pmt& pmt) {
     if (stream) stream->finish();
   }
   streams_ = std::move(next);
+  presence_.await_streams(streams_.size());
   if (tracks_told_ && tracks_ == pmt.tracks) return;
   tracks_told_ = true;
   tracks_ = pmt.tracks;

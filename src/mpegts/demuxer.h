@@ -11,7 +11,11 @@
 //
 // What it promises about damage: a unit that lacks bytes is emitted with `damaged`, or (audio) not
 // at all. It goes by continuity counters, the error indicator and PES lengths; the loss of exactly
-// sixteen packets in a row of one PID, from within an unbounded PES packet, leaves no trace.
+// sixteen packets in a row of one PID, from within an unbounded PES packet, leaves no trace unless
+// the transport tells of it (lose()).
+//
+// Its statistics are the first priority of ETSI TR 101 290 (5.2.1) for the programme in use: what
+// other programmes lack is not looked for.
 #pragma once
 
 #include <array>
@@ -32,6 +36,8 @@
 #include "mpegts/elementary_stream.h"
 #include "mpegts/packet.h"
 #include "mpegts/packet_sync.h"
+#include "mpegts/pcr_jitter.h"
+#include "mpegts/presence.h"
 #include "mpegts/psi.h"
 #include "mpegts/section.h"
 #include "mpegts/timestamps.h"
@@ -61,6 +67,10 @@ class Demuxer {
 
   // Any cut of the stream, in order; `now` is when it came in.
   void push(std::span<const std::uint8_t> bytes, Instant now);
+  // The transport knows that about `packets` of the stream are missing before the next push(). The
+  // continuity counters show it by themselves, unless sixteen of one PID are, or their double:
+  // where that can be, a picture that lies open is taken for damaged.
+  void lose(std::size_t packets);
   // Call every few milliseconds: emits early the units whose end is likely, so that a picture need
   // not wait for the next one.
   void idle(Instant now);
@@ -75,7 +85,9 @@ class Demuxer {
  private:
   // A PID that carries tables.
   struct TablePid {
-    explicit TablePid(media::DemuxStats& counters) : sections(counters) {}
+    TablePid(media::DemuxStats& counters, std::uint64_t& table_errors)
+        : errors(table_errors), sections(counters) {}
+    std::uint64_t& errors;
     Continuity continuity;
     SectionAssembler sections;
     std::optional<std::uint32_t> last_crc;  // of the section last acted upon
@@ -88,7 +100,7 @@ class Demuxer {
   void on_pat(std::span<const std::uint8_t> section);
   void on_pmt(std::span<const std::uint8_t> section);
   std::optional<Programme> choose(const PatSection& pat) const;
-  void select(const Programme& programme);
+  bool select(const Programme& programme);
   bool may_change_tables();
   void replace_streams(const Pmt& pmt);
   void route_pids();
@@ -118,6 +130,8 @@ class Demuxer {
 
   TimestampUnwrap clock_;
   std::optional<Pcr> pcr_;
+  Presence presence_;
+  PcrJitter pcr_jitter_;
 };
 
 }  // namespace mirror::mpegts

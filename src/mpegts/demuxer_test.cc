@@ -208,6 +208,37 @@ TEST_F(DemuxerTest, ShortBoundedPesPacketIsDamagedEvenWhenSixteenPacketsWereLost
   EXPECT_TRUE(units()[0].damaged);
 }
 
+TEST_F(DemuxerTest, ARoundOfTheCounterThatTheTransportMissedDamagesAPicture) {
+  for (const bool told : {false, true}) {
+    SCOPED_TRACE(told);
+    sink_.units.clear();
+    push(mux_.tables(kH264AndAac));
+    const auto packets = video(9000, h264_picture(true, 188 * 30));
+    push({packets.begin(), packets.begin() + 188 * 4});
+    if (told) demuxer_.lose(16);
+    push({packets.begin() + 188 * 20, packets.end()});
+    push(video(12600, h264_picture(false, 100)));
+    push(video(16200, h264_picture(false, 100)));
+    ASSERT_GE(units().size(), 2U);
+    const auto& torn = units()[units().size() - 2];
+    EXPECT_EQ(torn.damaged, told) << "nothing else shows it";
+    EXPECT_FALSE(units().back().damaged);
+    demuxer_.flush();
+  }
+  EXPECT_EQ(demuxer_.stats().continuity_errors, 0U);
+}
+
+TEST_F(DemuxerTest, ALossThatTheCountersMustShowIsLeftToThem) {
+  push(mux_.tables(kH264AndAac));
+  const auto packets = video(9000, h264_picture(true, 188 * 30));
+  push({packets.begin(), packets.begin() + 188 * 4});
+  demuxer_.lose(14);
+  push({packets.begin() + 188 * 4, packets.end()});
+  push(video(12600, h264_picture(false, 100)));
+  ASSERT_EQ(units().size(), 1U);
+  EXPECT_FALSE(units()[0].damaged) << "it was of another PID";
+}
+
 TEST_F(DemuxerTest, PacketWithTransportErrorIsDropped) {
   push(mux_.tables(kH264AndAac));
   auto packets = video(9000, h264_picture(true, 1000));
@@ -265,6 +296,7 @@ TEST_F(DemuxerTest, GarbageBetweenPacketsCostsNothing) {
   ASSERT_EQ(units().size(), 1U);
   EXPECT_EQ(bytes_of(units()[0]), picture);
   EXPECT_EQ(demuxer_.stats().sync_losses, 1U);
+  EXPECT_EQ(demuxer_.stats().sync_byte_errors, 1U);
   EXPECT_EQ(demuxer_.stats().dropped_bytes, 50U);
 }
 
@@ -278,6 +310,9 @@ TEST_F(DemuxerTest, CorruptedSyncByteCostsOnePacket) {
   EXPECT_TRUE(units()[0].damaged);
   EXPECT_FALSE(units()[1].damaged);
   EXPECT_EQ(demuxer_.stats().dropped_bytes, 188U);
+  // One byte is an error, but no loss of synchronisation.
+  EXPECT_EQ(demuxer_.stats().sync_byte_errors, 1U);
+  EXPECT_EQ(demuxer_.stats().sync_losses, 0U);
 }
 
 TEST_F(DemuxerTest, TimestampsAreUnwrapped) {

@@ -28,8 +28,9 @@ ElementaryStream::ElementaryStream(const media::Track& track, UnitOutlet& outlet
 
 void ElementaryStream::push(const Packet& packet, Instant now) {
   const Continuity::Verdict verdict = continuity_.follow(packet);
-  if (verdict == Continuity::Verdict::kDuplicate) {
+  if (verdict == Continuity::Verdict::kDuplicate || verdict == Continuity::Verdict::kSurplus) {
     ++outlet_.counters().duplicate_packets;
+    if (verdict == Continuity::Verdict::kSurplus) ++outlet_.counters().common.continuity_errors;
     return;
   }
   if (verdict == Continuity::Verdict::kLoss) {
@@ -60,6 +61,11 @@ void ElementaryStream::lose() {
     std::get<AudioFramer>(assembler_).lose();
     pes_.abandon();
   }
+}
+
+void ElementaryStream::suspect() {
+  auto* video = std::get_if<VideoAssembler>(&assembler_);
+  if (video != nullptr && video->is_open() && !end_is_likely()) video->lose();
 }
 
 // It may have continued the open unit.

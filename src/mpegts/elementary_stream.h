@@ -39,6 +39,9 @@ class ElementaryStream {
   void idle(SteadyTime now, std::chrono::milliseconds quiet);
   // No more packets: emits an open video unit, as damaged unless its end is likely.
   void finish();
+  // Packets are missing here, perhaps ones of this PID, perhaps a whole round of its counter: an
+  // open video unit counts as damaged, unless its end is likely.
+  void suspect();
   // The programme's clock was announced to jump.
   void break_timeline() { timeline_broken_ = true; }
 

@@ -17,7 +17,7 @@ std::size_t PacketSync::search(std::span<const std::uint8_t> bytes, Input input)
   if (locked_) {
     locked_ = false;
     phase_known_ = true;
-    ++counters_.sync_losses;
+    ++counters_.sync_byte_errors;
   }
   const bool ends = input == Input::kEnds;
   if (phase_known_) {
@@ -28,6 +28,7 @@ std::size_t PacketSync::search(std::span<const std::uint8_t> bytes, Input input)
       counters_.dropped_bytes += kPacketBytes;
       return kPacketBytes;
     }
+    ++counters_.sync_losses;
   }
   const std::size_t needed = ends ? kPacketBytes : kSearchBytes;
   std::size_t at = 0;

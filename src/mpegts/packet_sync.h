@@ -3,8 +3,10 @@
 // Owned by a Demuxer, on its thread. Holds at most kHeldBytes of what came; allocates nothing. What
 // it decides depends on the bytes alone, never on how they were cut into pushes.
 //
-// A lock takes three sync bytes 188 apart. A packet without its sync byte unlocks; the search then
-// prefers the old phase (a corrupted byte) to a new one (bytes inserted or lost).
+// A lock takes three sync bytes 188 apart. A packet without its sync byte is an error (ETSI TR 101
+// 290, 5.2.1: 1.2) and unlocks; the search then prefers the old phase (a corrupted byte) to a new
+// one (bytes inserted or lost). Only the latter is a loss of synchronisation (1.1): two sync bytes
+// in a row are not where they should be.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +25,7 @@ class PacketSync {
  public:
   using PacketBytes = std::span<const std::uint8_t, kPacketBytes>;
 
-  // Counts lost locks and dropped bytes in `counters`, which outlive this.
+  // Counts both errors and dropped bytes in `counters`, which outlive this.
   explicit PacketSync(media::DemuxStats& counters) : counters_(counters) {}
 
   // Calls `on_packet(PacketBytes)` for each packet that is now whole.
@@ -96,7 +98,7 @@ class PacketSync {
   std::array<std::uint8_t, kHeldBytes> held_;
   std::size_t held_size_ = 0;
   bool locked_ = false;
-  bool phase_known_ = false;  // the lock was lost at the first byte not yet used
+  bool phase_known_ = false;  // a sync byte was missed at the first byte not yet used
 };
 
 }  // namespace mirror::mpegts

@@ -12,8 +12,6 @@ namespace {
 
 using media::Codec;
 
-constexpr std::uint8_t kPatTableId = 0x00;
-constexpr std::uint8_t kPmtTableId = 0x02;
 constexpr std::size_t kCrcBytes = 4;
 constexpr std::uint8_t kRegistrationDescriptor = 0x05;
 constexpr std::uint8_t kLanguageDescriptor = 0x0a;

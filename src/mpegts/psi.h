@@ -15,6 +15,9 @@ namespace mirror::mpegts {
 // Elementary streams taken from one PMT; further ones are passed over.
 inline constexpr std::size_t kElementaryStreamsMax = 16;
 
+inline constexpr std::uint8_t kPatTableId = 0x00;
+inline constexpr std::uint8_t kPmtTableId = 0x02;
+
 struct Programme {
   std::uint16_t number = 0;
   std::uint16_t pmt_pid = 0;

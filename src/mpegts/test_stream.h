@@ -41,8 +41,8 @@ struct RecordingSink final : media::AccessUnitSink {
 };
 
 struct PesOptions {
-  std::optional<std::int64_t> pts;
-  std::optional<std::int64_t> dts;
+  std::optional<std::int64_t> pts{};
+  std::optional<std::int64_t> dts{};
   bool bounded = false;
   std::uint8_t stream_id = 0xe0;
 };

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::size_t kVectorsMax = 16;           // pieces of a stream in one STREAM frame
 constexpr std::size_t kStreamsPerPacketMax = 32;  // tries to fill one packet
+// A shorter packet had room for any frame that the library does not split: it holds all there was.
+constexpr std::size_t kRoomLeftBytes = NGTCP2_MAX_UDP_PAYLOAD_SIZE - 128;
 constexpr std::size_t kReasonBytesMax = 200;
 constexpr std::size_t kClientIdBytes = NGTCP2_MIN_INITIAL_DCIDLEN + 8;
 // New connection ids that a peer may make us issue: each costs us a key derivation.
@@ -391,6 +393,7 @@ Result<std::unique_ptr<Connection>> Connection::connect(Owner& owner, const Path
   made->server_name_ = server.name;
   made->client_tls_ = server.tls;
   made->resumption_ = server.resumption;
+  made->impairment_ = server.impairment;
   made->application_ = std::move(application);
   const Resumption* resumption = server.resumption.get();
   auto session = server.tls->session(made->server_name_, resumption, made->reference_);
@@ -453,6 +456,7 @@ void Connection::remember_resumption() {
 Connection::Received Connection::receive(std::span<const std::uint8_t> datagram, const Path& path,
                                          std::uint8_t ecn) {
   if (state_ != State::kOpen) return Received::kOk;
+  if (loses(Impairment::Way::kIn, datagram.size())) return Received::kOk;
   const ngtcp2_path library = library_path(path);
   ngtcp2_pkt_info info{};
   info.ecn = ecn;
@@ -616,9 +620,13 @@ Connection::Written Connection::write(SendBuffer& out) {
     unpark();
     if (size < 0) fail(static_cast<int>(size));
     if (size <= 0) break;
-    out.add(static_cast<std::size_t>(size), path_of(path.path), info.ecn);
+    if (!loses(Impairment::Way::kOut, static_cast<std::size_t>(size))) {
+      out.add(static_cast<std::size_t>(size), path_of(path.path), info.ecn);
+    }
     bytes += static_cast<std::size_t>(size);
     ++packets;
+    // Asking once more would cost as much as a small packet.
+    if (static_cast<std::size_t>(size) < kRoomLeftBytes && nothing_to_send()) break;
   }
   if (packets > 0 && state_ != State::kOver) ngtcp2_conn_update_pkt_tx_time(conn_, now_ts);
   if (state_ == State::kClosing) {

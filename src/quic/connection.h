@@ -22,6 +22,7 @@
 #include "base/result.h"
 #include "quic/address.h"
 #include "quic/connection_id.h"
+#include "quic/impairment.h"
 #include "quic/limits.h"
 #include "quic/metrics.h"
 #include "quic/scheduler.h"
@@ -71,6 +72,7 @@ class Connection final : public Transport {
     std::shared_ptr<const ClientTls> tls;
     std::shared_ptr<Resumption> resumption;  // used, and kept up to date; may be null
     bool early_data = false;                 // send before the handshake, where a ticket allows it
+    std::shared_ptr<Impairment> impairment = nullptr;  // null: the path is as it is
   };
   static Result<std::unique_ptr<Connection>> connect(Owner& owner, const Path& path,
                                                      const Server& server,
@@ -187,6 +189,13 @@ class Connection final : public Transport {
   void begin_close(const ngtcp2_ccerr& error, End why, std::string_view reason);
   void event(Event::What what, StreamId stream = 0) { events_.push_back({what, stream}); }
   void mark_due();
+  // As far as this side knows; handshakes have flights of several packets of their own.
+  bool nothing_to_send() const {
+    return handshake_completed_ && datagrams_.empty() && scheduler_.next() == nullptr;
+  }
+  bool loses(Impairment::Way way, std::size_t bytes) const {
+    return impairment_ && impairment_->loses(way, bytes, now());
+  }
   void note_path();
 
   Owner& owner_;
@@ -198,6 +207,7 @@ class Connection final : public Transport {
   std::shared_ptr<const net::TlsCredentials> credentials_;
   std::shared_ptr<const ClientTls> client_tls_;
   std::shared_ptr<Resumption> resumption_;
+  std::shared_ptr<Impairment> impairment_;
   TlsSession tls_;
   ngtcp2_conn* conn_ = nullptr;
   std::unique_ptr<Application> application_;

@@ -61,16 +61,18 @@ Result<Connection*> Endpoint::connect(const Address& remote, const Connection::S
 }
 
 void Endpoint::read(Door& door) {
-  for (int reads = 0; reads < kReadsPerTurn; ++reads) {
+  for (std::size_t datagrams = 0; datagrams < kDatagramsPerTurn;) {
     const auto received = door.socket.receive(inbox_);
     if (received.empty()) break;
     for (const UdpSocket::Received& message : received) {
       Path path = message.path;
       path.socket = door.index;
       auto bytes = message.bytes;
+      if (bytes.empty()) ++datagrams;
       while (!bytes.empty()) {
         const auto datagram = bytes.first(std::min(bytes.size(), message.segment_bytes));
         bytes = bytes.subspan(datagram.size());
+        ++datagrams;
         core_.receive(datagram, path, message.ecn);
       }
     }
@@ -115,9 +117,9 @@ void Endpoint::flush() {
     if (!send()) break;
   }
   core_.bury();
-  // Whoever is left goes on at the next turn, or when the socket takes more.
-  if (!all && !blocked_) schedule();
-  const SteadyTime next = core_.next_expiry();
+  // Whoever is left goes on at the next turn, behind what has come meanwhile (a deferred task would
+  // still be of this one), or when the socket takes more.
+  const SteadyTime next = !all && !blocked_ ? loop_.now() : core_.next_expiry();
   if (next == SteadyTime::max()) {
     timer_.disarm();
   } else {

@@ -1,9 +1,11 @@
 // Endpoint: QUIC on one network loop: its UDP sockets, its timer, its connections (EndpointCore).
 //
 // Built before the loop runs, destroyed after it has stopped; everything else on the loop, unless
-// said otherwise. Reads at most kReadsPerTurn batches and writes at most kRoundsPerTurn rounds a
-// turn, so that other work of the loop has its share. What a socket does not take waits in the send
-// buffer, and meanwhile connections write nothing.
+// said otherwise. A turn reads about kDatagramsPerTurn at most and writes kRoundsPerTurn rounds, so
+// that other work of the loop has its share; it reads more than it writes to, because an
+// acknowledgement that waits in the socket until its connection's timer has run out is answered by
+// sending again. What a socket does not take waits in the send buffer, and meanwhile connections
+// write nothing.
 #pragma once
 
 #include <atomic>
@@ -22,8 +24,8 @@ namespace mirror::quic {
 
 class Endpoint final : private EndpointCore::Host {
  public:
-  static constexpr int kReadsPerTurn = 4;
-  static constexpr int kRoundsPerTurn = 8;
+  static constexpr std::size_t kDatagramsPerTurn = 1024;
+  static constexpr int kRoundsPerTurn = 2;  // each as many batches as a SendBuffer has
   static constexpr int kStraysWaitingMax = 256;
 
   Endpoint(net::EventLoop& loop, const Limits& limits, const Secret& secret, std::uint8_t worker,

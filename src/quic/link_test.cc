@@ -171,6 +171,42 @@ TEST(Connection, DatagramsGoBothWays) {
   EXPECT_EQ(client.datagrams.front(), word);
 }
 
+// Loses every n-th datagram of each way.
+class EveryNth final : public Impairment {
+ public:
+  explicit EveryNth(int n) : n_(n) {}
+  bool loses(Way way, std::size_t bytes, SteadyTime /*now*/) override {
+    EXPECT_GT(bytes, 0u);
+    const bool lost = ++seen_[way == Way::kIn ? 0 : 1] % n_ == 0;
+    lost_ += lost ? 1 : 0;
+    return lost;
+  }
+  int lost() const { return lost_; }
+
+ private:
+  const int n_;
+  std::array<int, 2> seen_{};
+  int lost_ = 0;
+};
+
+TEST(Connection, AnImpairedClientGetsEveryByteAllTheSame) {
+  SimulatedLink link(1, {});
+  const auto path = std::make_shared<EveryNth>(9);
+  link.client_impairment = path;
+  constexpr std::uint64_t kBytes = 150'000;
+  BlobClient& client = link.connect(nullptr, false, [](BlobClient& c) { c.ask(kBytes); });
+  EXPECT_TRUE(link.run_until([&] { return client.all_whole(kBytes) && !client.replies.empty(); }));
+  EXPECT_GT(path->lost(), 10);
+}
+
+TEST(Connection, AnImpairedClientCanBeSilent) {
+  SimulatedLink link(1, {});
+  link.client_impairment = std::make_shared<EveryNth>(1);
+  link.connect();
+  link.run_for(seconds(2));
+  EXPECT_EQ(link.server.metrics.handshakes_begun.Value(), 0);
+}
+
 TEST(Connection, CloseReachesThePeerWithItsReason) {
   SimulatedLink link(1);
   BlobClient& client = link.connect();

@@ -275,6 +275,7 @@ class SimulatedLink {
   }
 
   // The client's Application, alive until the connection is over.
+  std::shared_ptr<Impairment> client_impairment;  // of those that connect from now on
   BlobClient& connect(std::shared_ptr<Resumption> resumption = nullptr, bool early_data = false,
                       std::function<void(BlobClient&)> when_open = {}) {
     auto made = std::make_unique<BlobClient>();
@@ -286,7 +287,8 @@ class SimulatedLink {
     }
     auto connection = client.core.connect(
         {client_address, server_address},
-        {"mirror.test", client_tls, std::move(resumption), early_data}, std::move(made));
+        {"mirror.test", client_tls, std::move(resumption), early_data, client_impairment},
+        std::move(made));
     if (!connection) throw std::runtime_error(connection.error().message);
     application.transport = client_connection = *connection;
     return application;

@@ -1,19 +1,13 @@
 #include "rtp/packet.h"
 
+#include "rtp/big_endian.h"
+
 namespace mirror::rtp {
 namespace {
 
 constexpr std::size_t kFixedHeaderBytes = 12;
 constexpr std::size_t kExtensionHeaderBytes = 4;
 constexpr std::uint8_t kVersion = 2;
-
-std::uint16_t read_u16(std::span<const std::uint8_t> at) {
-  return static_cast<std::uint16_t>(at[0] << 8U | at[1]);
-}
-
-std::uint32_t read_u32(std::span<const std::uint8_t> at) {
-  return static_cast<std::uint32_t>(read_u16(at)) << 16U | read_u16(at.subspan(2));
-}
 
 }  // namespace
 

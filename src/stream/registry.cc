@@ -10,9 +10,7 @@ namespace {
 
 using Reason = media::PublishRefusal::Reason;
 
-media::PublishRefusal conflict(const media::StreamKey& key) {
-  return {Reason::kConflict, fmt::format("stream '{}' is already live", key.text())};
-}
+media::PublishRefusal conflict(std::string why) { return {Reason::kConflict, std::move(why)}; }
 
 }  // namespace
 
@@ -39,7 +37,8 @@ std::optional<media::PublishRefusal> Registry::admit(const media::PublishRequest
   const auto streams = streams_.read();
   const auto it = streams->find(request.key.text());
   if (it != streams->end() && !it->second->expired()) {
-    return it->second->is_free() ? std::nullopt : std::optional(conflict(request.key));
+    auto why = it->second->why_not(request);
+    return why ? std::optional(conflict(*std::move(why))) : std::nullopt;
   }
   if (streams->size() >= streams_max_) {
     return media::PublishRefusal{
@@ -64,8 +63,8 @@ std::expected<std::unique_ptr<media::Publication>, media::PublishRefusal> Regist
     streams_.publish(std::move(next));
   }
   auto publication = stream->open_turn(request);
-  if (!publication) return std::unexpected(conflict(request.key));
-  return publication;
+  if (!publication) return std::unexpected(conflict(std::move(publication.error())));
+  return *std::move(publication);
 }
 
 // Called with writers_ locked.

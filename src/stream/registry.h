@@ -1,6 +1,6 @@
 // Registry: which streams exist, and who may publish to them.
 //
-// Writers (the ingest thread opening a turn, the sweep of `app`) are serialised by a mutex; network
+// Writers (ingest threads opening turns, the sweep of `app`) are serialised by a mutex; network
 // loops read an immutable map and never wait. At most `streams_max` streams exist at once.
 #pragma once
 
@@ -32,7 +32,7 @@ class Registry final : public media::PublisherGate {
   std::shared_ptr<Stream> find(std::string_view key) const;
   std::optional<media::PublishRefusal> admit(const media::PublishRequest& request) const override;
 
-  // Ingest thread.
+  // Any thread.
   std::expected<std::unique_ptr<media::Publication>, media::PublishRefusal> open(
       const media::PublishRequest& request) override;
 

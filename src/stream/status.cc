@@ -4,8 +4,8 @@ namespace mirror::stream {
 
 std::string_view name_of(State state) {
   switch (state) {
-    case State::kWaiting:
-      return "waiting";
+    case State::kConnecting:
+      return "connecting";
     case State::kLive:
       return "live";
     case State::kReconnecting:

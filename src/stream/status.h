@@ -17,19 +17,19 @@
 namespace mirror::stream {
 
 enum class State {
-  kWaiting,       // a publisher is connected, nothing can be watched yet
+  kConnecting,    // a publisher is connected, nothing can be watched yet
   kLive,          // access units come in and parts go out
   kReconnecting,  // the publisher left or fell silent; the windows are held for its return
-  kFailed,        // the publisher's feed cannot be shown, or could not before it left; see `error`
+  kFailed,        // the publisher's feed cannot be shown, or could not before it left
   kEnded,         // closed; about to be removed
 };
 
 std::string_view name_of(State state);
 
 struct StreamStatus {
-  State state = State::kWaiting;
+  State state = State::kConnecting;
   WallTime since{};
-  std::string error;  // empty unless kFailed
+  std::string why;  // why it is in this state, in words; empty while it is live
 
   std::string protocol;
   std::string remote;

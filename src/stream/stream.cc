@@ -33,33 +33,40 @@ double to_ms(auto duration) { return std::chrono::duration<double, std::milli>(d
 
 }  // namespace
 
-// One publisher's hold on the stream, on the ingest thread. A turn that was taken over goes on
-// unheard until its transport asks displaced().
+// One publisher's hold on the stream, on the thread that opened it. A turn that was taken over goes
+// on unheard until its transport asks displaced().
 class Stream::Turn final : public media::Publication {
  public:
+  // With turns_mutex_ locked.
   Turn(std::shared_ptr<Stream> stream, std::uint64_t number, const media::PublishRequest& request)
       : owner_(std::move(stream)), stream_(*owner_), number_(number) {
     TurnInfo info;
     info.number = number;
     info.protocol = request.protocol;
     info.remote = request.remote;
-    publish(std::move(info));
+    info_ = std::make_shared<const TurnInfo>(std::move(info));
+    stream_.turn_.publish(info_);
   }
 
   ~Turn() override {
     TurnInfo info = *info_;
     info.over = true;
-    if (holds()) publish(std::move(info));
+    const std::lock_guard lock(stream_.turns_mutex_);
+    if (!holds()) return;
+    stream_.turn_.publish(std::make_shared<const TurnInfo>(std::move(info)));
     std::uint64_t expected = number_;
     stream_.holder_.compare_exchange_strong(expected, 0, std::memory_order_acq_rel);
   }
 
   void on_tracks(const std::vector<media::Track>& tracks) override {
-    if (!holds()) return;
     TurnInfo info = *info_;
     ++info.revision;
     info.tracks = tracks;
-    publish(std::move(info));
+    auto next = std::make_shared<const TurnInfo>(std::move(info));
+    const std::lock_guard lock(stream_.turns_mutex_);
+    if (!holds()) return;
+    info_ = std::move(next);
+    stream_.turn_.publish(info_);
     cut_ = true;
   }
 
@@ -74,7 +81,9 @@ class Stream::Turn final : public media::Publication {
       return drop();
     }
     const std::size_t weight = unit.data.size();
-    if (stream_.queue_.size() == 0) stream_.refilled_ns_ = to_ns(unit.received.steady);
+    if (stream_.queue_.size() == 0) {
+      stream_.refilled_ns_.store(to_ns(unit.received.steady), std::memory_order_relaxed);
+    }
     if (!stream_.queue_.try_push({info_, std::move(unit)}, weight)) {
       cut_ = cut_ || video;
       return drop();
@@ -83,7 +92,6 @@ class Stream::Turn final : public media::Publication {
   }
 
   void on_stats(const media::TransportStats& transport, const media::DemuxStats& demux) override {
-    if (!holds()) return;
     auto report = std::make_shared<TurnReport>();
     report->transport = transport;
     report->demux = demux;
@@ -94,10 +102,16 @@ class Stream::Turn final : public media::Publication {
     }
     counted_at_ = now;
     counted_bytes_ = transport.bytes;
-    stream_.report_.publish(std::move(report));
+    const std::lock_guard lock(stream_.turns_mutex_);
+    if (holds()) stream_.report_.publish(std::move(report));
   }
 
   bool displaced() const override { return !holds(); }
+
+  std::string_view displaced_by() const override {
+    const bool closed = stream_.holder_.load(std::memory_order_acquire) == kClosed;
+    return closed ? "the stream closed" : "another publisher took its place";
+  }
 
  private:
   bool holds() const { return stream_.holder_.load(std::memory_order_acquire) == number_; }
@@ -108,16 +122,12 @@ class Stream::Turn final : public media::Publication {
   bool behind(const media::AccessUnit& unit) const {
     if (stream_.queue_.size() == 0) return false;
     const std::int64_t taken = stream_.taken_received_ns_.load(std::memory_order_acquire);
-    return to_ns(unit.received.steady) - std::max(taken, stream_.refilled_ns_) >
+    const std::int64_t refilled = stream_.refilled_ns_.load(std::memory_order_relaxed);
+    return to_ns(unit.received.steady) - std::max(taken, refilled) >
            std::chrono::nanoseconds(stream_.settings_.queue_age_max).count();
   }
 
   void drop() { stream_.queue_dropped_.fetch_add(1, std::memory_order_relaxed); }
-
-  void publish(TurnInfo info) {
-    info_ = std::make_shared<const TurnInfo>(std::move(info));
-    stream_.turn_.publish(info_);
-  }
 
   const std::shared_ptr<Stream> owner_;
   Stream& stream_;
@@ -150,8 +160,9 @@ struct Stream::Running {
   bool turn_ended = true;                // the line was told that it is over
   std::optional<SteadyTime> free_since;  // nobody publishes since then
 
-  State state = State::kWaiting;
+  State state = State::kConnecting;
   WallTime state_since{};
+  std::string end = "the server stopped it";  // why, once it is over
   std::string error_logged;
   SteadyTime status_at{};
   std::uint64_t parts_seen = 0;
@@ -166,7 +177,8 @@ Stream::Stream(media::StreamKey key, std::string epoch, StreamSettings settings,
       epoch_(std::move(epoch)),
       settings_(std::move(settings)),
       environment_(environment),
-      queue_({.items = settings_.queue_units_max, .weight = settings_.queue_bytes_max}) {
+      queue_({.items = settings_.queue_units_max, .weight = settings_.queue_bytes_max}),
+      taken_over_ns_(to_ns(environment_.clock.now().steady - settings_.takeover_every) - 1) {
   auto status = std::make_shared<StreamStatus>();
   status->since = environment_.clock.now().wall;
   status_.publish(std::move(status));
@@ -183,23 +195,37 @@ void Stream::stop() {
   queue_.close();
 }
 
-bool Stream::is_free() const {
+std::optional<std::string> Stream::why_not(const media::PublishRequest& request) const {
   const std::uint64_t holder = holder_.load(std::memory_order_acquire);
-  if (holder == 0) return true;
-  if (holder == kClosed) return false;
-  const std::int64_t silent =
-      to_ns(environment_.clock.now().steady) - last_received_ns_.load(std::memory_order_acquire);
-  return silent > std::chrono::nanoseconds(settings_.takeover_after).count();
+  if (holder == 0) return std::nullopt;
+  if (holder == kClosed) return fmt::format("stream '{}' is closing", key_.text());
+  const std::int64_t now = to_ns(environment_.clock.now().steady);
+  const auto longer_ago = [now](const std::atomic<std::int64_t>& since, auto period) {
+    return now - since.load(std::memory_order_acquire) > std::chrono::nanoseconds(period).count();
+  };
+  if (longer_ago(last_received_ns_, settings_.takeover_after)) return std::nullopt;
+  if (settings_.takeover == StreamSettings::Takeover::kWhenSilent || !request.may_displace) {
+    return fmt::format("stream '{}' is already live", key_.text());
+  }
+  if (longer_ago(taken_over_ns_, settings_.takeover_every)) return std::nullopt;
+  return fmt::format("stream '{}' was taken over a moment ago: two publishers have its key",
+                     key_.text());
 }
 
-std::unique_ptr<media::Publication> Stream::open_turn(const media::PublishRequest& request) {
+std::expected<std::unique_ptr<media::Publication>, std::string> Stream::open_turn(
+    const media::PublishRequest& request) {
+  const std::lock_guard lock(turns_mutex_);
   std::uint64_t holder = holder_.load(std::memory_order_acquire);
-  if (!is_free()) return nullptr;
+  if (auto why = why_not(request)) return std::unexpected(*std::move(why));
   const std::uint64_t number = turns_opened_ + 1;
   // Fails only when the media thread has closed the stream at this very moment.
-  if (!holder_.compare_exchange_strong(holder, number, std::memory_order_acq_rel)) return nullptr;
+  if (!holder_.compare_exchange_strong(holder, number, std::memory_order_acq_rel)) {
+    return std::unexpected(fmt::format("stream '{}' is closing", key_.text()));
+  }
   turns_opened_ = number;
-  last_received_ns_.store(to_ns(environment_.clock.now().steady), std::memory_order_release);
+  const std::int64_t now = to_ns(environment_.clock.now().steady);
+  if (holder != 0) taken_over_ns_.store(now, std::memory_order_release);
+  last_received_ns_.store(now, std::memory_order_release);
   report_.publish(nullptr);
   return std::make_unique<Turn>(shared_from_this(), number, request);
 }
@@ -234,6 +260,11 @@ void Stream::run() {
 
 void Stream::take(Running& running, const Queued& queued) {
   taken_received_ns_.store(to_ns(queued.unit.received.steady), std::memory_order_release);
+  // A turn that was taken over while it queued this.
+  if (running.turn && queued.turn->number < running.turn->number) {
+    queue_dropped_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
   if (queued.turn != running.turn) begin(running, queued.turn);
   running.line.push(queued.unit);
   if (running.line.parts() != running.parts_seen) observe_part(running);
@@ -268,6 +299,10 @@ void Stream::idle(Running& running, Instant now) {
     if (turn != running.turn) begin(running, turn);
     return;
   }
+  wait_for_return(running, now);
+}
+
+void Stream::wait_for_return(Running& running, Instant now) {
   if (!running.turn_ended) {
     running.line.end_turn();
     running.turn_ended = true;
@@ -276,7 +311,9 @@ void Stream::idle(Running& running, Instant now) {
   if (!running.free_since) running.free_since = now.steady;
   const auto hold = presentation_.read() ? std::chrono::milliseconds(settings_.reconnect_hold)
                                          : std::chrono::milliseconds(kHoldWithoutPicture);
-  if (now.steady - *running.free_since >= hold && try_expire()) stop();
+  if (now.steady - *running.free_since < hold || !try_expire()) return;
+  running.end = fmt::format("nobody came back within {:g} s", to_ms(hold) / 1'000);
+  stop();
 }
 
 // Closes the stream unless a publisher has just opened it.
@@ -300,25 +337,13 @@ void Stream::publish_status(Running& running, Instant now) {
     status->source_bitrate_bps = report->bitrate_bps;
   }
 
-  State state = State::kWaiting;
-  const bool over = turn && turn->over;
-  const bool watchable = presentation_.read() != nullptr;
-  if (running.state == State::kEnded) {
-    state = State::kEnded;
-  } else if (!running.line.error().empty() && !(over && watchable)) {
-    state = State::kFailed;
-    status->error = running.line.error();
-  } else if (over) {
-    state = State::kReconnecting;
-  } else if (watchable) {
-    const bool silent = now.steady - running.part_seen_at >= kSilent;
-    if (running.parts_seen > 0) state = silent ? State::kReconnecting : State::kLive;
+  judge(running, now, *status);
+  if (status->state != running.state || running.state_since == WallTime{}) {
+    running.state_since = now.wall;
   }
-  if (state != running.state || running.state_since == WallTime{}) running.state_since = now.wall;
-  running.state = state;
-  status->state = state;
+  running.state = status->state;
   status->since = running.state_since;
-  if (state == State::kLive) {
+  if (status->state == State::kLive) {
     status->publish_delay_ms = running.publish_delay_ms;
     status->capture_delay_ms = running.capture_delay_ms;
   }
@@ -331,6 +356,30 @@ void Stream::publish_status(Running& running, Instant now) {
   running.metrics.update(*status);
   status_.publish(std::move(status));
   log_error(running);
+}
+
+// The state, and why it is this one.
+void Stream::judge(const Running& running, Instant now, StreamStatus& status) const {
+  const auto turn = turn_.read();
+  const bool over = turn && turn->over;
+  const bool watchable = presentation_.read() != nullptr;
+  const std::string& error = running.line.error();
+  const auto is = [&status](State state, std::string why) {
+    status.state = state;
+    status.why = std::move(why);
+  };
+  if (running.state == State::kEnded) return is(State::kEnded, running.end);
+  if (!error.empty() && !(over && watchable)) return is(State::kFailed, error);
+  if (over) return is(State::kReconnecting, "the publisher left");
+  if (running.parts_seen > 0 && watchable) {
+    if (now.steady - running.part_seen_at < kSilent) return is(State::kLive, {});
+    return is(State::kReconnecting, to_ns(now.steady) - last_received_ns_.load() >=
+                                            std::chrono::nanoseconds(kSilent).count()
+                                        ? "the publisher is connected and sends nothing"
+                                        : "what the publisher sends makes no picture");
+  }
+  is(State::kConnecting,
+     !turn || turn->tracks.empty() ? "no tracks are known yet" : "there is no picture yet");
 }
 
 // Once per error, and no more often than a status: a feed may change its tracks many times a

@@ -4,7 +4,7 @@
 // outlives publishers: while one is away the windows stay, and the next one goes on behind a
 // discontinuity.
 //
-//   ingest thread:  open_turn() → Turn (a media::Publication): access units into the bounded queue
+//   ingest threads: open_turn() → Turn (a media::Publication): access units into the bounded queue
 //   media thread:   queue → Line → hls::Presentation
 //   network loops:  presentation(), status(): immutable snapshots
 //
@@ -15,8 +15,10 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <expected>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,10 +44,18 @@ struct StreamSettings {
   transcode::AudioSettings audio;
   std::chrono::seconds window{30};          // what a playlist lists
   bool frame_chunks = true;                 // see hls::PresentationSettings
-  std::chrono::seconds reconnect_hold{60};  // how long a stream waits for its publisher
-  // A publisher that has sent nothing for this long may be replaced by a new one with its key, so
-  // that an encoder that was killed can come back before its old connection has timed out.
+  std::chrono::seconds reconnect_hold{10};  // how long a stream waits for its publisher
+  // What becomes of a publisher when another one comes with its key. An encoder that was killed may
+  // always come back before its old connection has timed out.
+  enum class Takeover {
+    kAlways,      // the newcomer takes its place; see takeover_every
+    kWhenSilent,  // the newcomer is refused, unless it has sent nothing for takeover_after
+  };
+  Takeover takeover = Takeover::kAlways;
   std::chrono::milliseconds takeover_after{1'000};
+  // Two encoders with one key would displace each other for ever: one that has just taken the place
+  // of another keeps it for this long, unless it falls silent.
+  std::chrono::milliseconds takeover_every{2'000};
   std::size_t queue_units_max = 200;
   std::size_t queue_bytes_max = 64 * 1024 * 1024;
   std::chrono::milliseconds queue_age_max{1'000};
@@ -69,11 +79,12 @@ class Stream : public std::enable_shared_from_this<Stream> {
 
   const media::StreamKey& key() const { return key_; }
 
-  // Ingest thread (one at a time). Empty when another publisher holds the stream. What is returned
-  // keeps the stream alive, since a turn that was taken over may outlast it.
-  std::unique_ptr<media::Publication> open_turn(const media::PublishRequest& request);
-  // Any thread: whether open_turn() would succeed now.
-  bool is_free() const;
+  // Any thread. The error is why not, in words. What is returned is used on the thread that asked
+  // for it, and keeps the stream alive, since a turn that was taken over may outlast it.
+  std::expected<std::unique_ptr<media::Publication>, std::string> open_turn(
+      const media::PublishRequest& request);
+  // Any thread: why open_turn() would fail now; nothing when it would not.
+  std::optional<std::string> why_not(const media::PublishRequest& request) const;
 
   // Any thread.
   std::shared_ptr<const hls::Presentation> presentation() const { return presentation_.read(); }
@@ -105,7 +116,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
     std::shared_ptr<const TurnInfo> turn;
     media::AccessUnit unit;
   };
-  // What the ingest thread knows of the turn; read for the status.
+  // What the turn's thread knows of it; read for the status.
   struct TurnReport {
     media::TransportStats transport;
     media::DemuxStats demux;
@@ -119,6 +130,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void begin(Running& running, std::shared_ptr<const TurnInfo> turn);
   void observe_part(Running& running);
   void idle(Running& running, Instant now);
+  void wait_for_return(Running& running, Instant now);
+  void judge(const Running& running, Instant now, StreamStatus& status) const;
   bool try_expire();
   void publish_status(Running& running, Instant now);
   void log_error(Running& running);
@@ -128,16 +141,22 @@ class Stream : public std::enable_shared_from_this<Stream> {
   const StreamSettings settings_;
   const StreamEnvironment environment_;
 
-  // Written by the ingest thread, read by the media thread.
+  // Written by turns, read by the media thread. Two turns may be alive at once, each on a thread of
+  // its own, of which the older one is not heard any more: what could arrive late from it
+  // (snapshots) is written under turns_mutex_ while it holds the stream, or (units) known by its
+  // number.
   BoundedQueue<Queued> queue_;
   std::atomic<std::uint64_t> queue_dropped_{0};
-  Snapshot<TurnInfo> turn_;
-  Snapshot<TurnReport> report_;
-  // The turn that holds the stream: 0 when it is free, kClosed once nobody may open it again.
+  Snapshot<TurnInfo> turn_;      // written with turns_mutex_ locked
+  Snapshot<TurnReport> report_;  // written with turns_mutex_ locked
+  // The turn that holds the stream: 0 when it is free, kClosed once nobody may open it again. A
+  // turn's number is put in and taken out with turns_mutex_ locked.
   std::atomic<std::uint64_t> holder_{0};
-  std::uint64_t turns_opened_ = 0;  // ingest thread
-  std::int64_t refilled_ns_ = 0;  // ingest thread: arrival of the last unit that found queue_ empty
+  std::mutex turns_mutex_;
+  std::uint64_t turns_opened_ = 0;            // guarded by turns_mutex_
+  std::atomic<std::int64_t> refilled_ns_{0};  // arrival of the last unit that found queue_ empty
   std::atomic<std::int64_t> last_received_ns_{0};  // when the turn last sent anything
+  std::atomic<std::int64_t> taken_over_ns_;        // when a turn last ended another
 
   // Written by the media thread, read by anyone.
   Snapshot<hls::Presentation> presentation_;

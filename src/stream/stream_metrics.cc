@@ -25,6 +25,30 @@ StreamMetrics::StreamMetrics(Metrics& metrics, std::string key)
                                     "Packets seen missing, before repair.", {{"stream", key_}})),
       packets_dropped_(metrics.counter("mirror_stream_packets_dropped_total",
                                        "Packets given up as too late.", {{"stream", key_}})),
+      packets_retransmitted_(metrics.counter("mirror_stream_packets_retransmitted_total",
+                                             "Packets that came by retransmission.",
+                                             {{"stream", key_}})),
+      packets_belated_(metrics.counter("mirror_stream_packets_belated_total",
+                                       "Packets that came after they had been given up.",
+                                       {{"stream", key_}})),
+      packets_undecrypted_(metrics.counter("mirror_stream_packets_undecrypted_total",
+                                           "Packets that could not be decrypted.",
+                                           {{"stream", key_}})),
+      packets_reordered_(metrics.counter("mirror_stream_packets_reordered_total",
+                                         "Packets that came behind a later one, in time.",
+                                         {{"stream", key_}})),
+      packets_duplicate_(metrics.counter("mirror_stream_packets_duplicate_total",
+                                         "Packets that came more than once.", {{"stream", key_}})),
+      packets_recovered_(metrics.counter("mirror_stream_packets_recovered_total",
+                                         "Packets made again by forward error correction.",
+                                         {{"stream", key_}})),
+      packets_strange_(metrics.counter("mirror_stream_packets_strange_total",
+                                       "Packets that were malformed or of another sender.",
+                                       {{"stream", key_}})),
+      latency_(metrics.gauge("mirror_stream_transport_latency_seconds",
+                             "The transport's receive delay, as negotiated.", {{"stream", key_}})),
+      buffered_(metrics.gauge("mirror_stream_transport_buffered_seconds",
+                              "What the transport's receive buffer holds.", {{"stream", key_}})),
       access_units_(metrics.counter("mirror_stream_access_units_total",
                                     "Access units demultiplexed.", {{"stream", key_}})),
       damaged_(metrics.counter("mirror_stream_access_units_damaged_total",
@@ -32,6 +56,26 @@ StreamMetrics::StreamMetrics(Metrics& metrics, std::string key)
       continuity_errors_(metrics.counter("mirror_stream_ts_continuity_errors_total",
                                          "Breaks in MPEG-TS continuity counters.",
                                          {{"stream", key_}})),
+      ts_sync_losses_(metrics.counter("mirror_stream_ts_sync_losses_total",
+                                      "MPEG-TS synchronisation lost (TR 101 290, 1.1).",
+                                      {{"stream", key_}})),
+      ts_sync_byte_errors_(metrics.counter("mirror_stream_ts_sync_byte_errors_total",
+                                           "MPEG-TS packets without their sync byte (1.2).",
+                                           {{"stream", key_}})),
+      ts_pat_errors_(metrics.counter("mirror_stream_ts_pat_errors_total",
+                                     "PAT missing or wrong (1.3).", {{"stream", key_}})),
+      ts_pmt_errors_(metrics.counter("mirror_stream_ts_pmt_errors_total",
+                                     "PMT missing or wrong (1.5).", {{"stream", key_}})),
+      ts_pid_errors_(metrics.counter("mirror_stream_ts_pid_errors_total",
+                                     "A PID of the PMT silent for 5 s (1.6).", {{"stream", key_}})),
+      ts_crc_errors_(metrics.counter("mirror_stream_ts_section_crc_errors_total",
+                                     "PSI sections with a wrong CRC (2.2).", {{"stream", key_}})),
+      ts_dropped_bytes_(metrics.counter("mirror_stream_ts_dropped_bytes_total",
+                                        "Bytes over a limit, or belonging to nothing.",
+                                        {{"stream", key_}})),
+      pcr_jitter_(metrics.gauge("mirror_stream_ts_pcr_jitter_seconds",
+                                "Largest offset of the clock references from their mean.",
+                                {{"stream", key_}})),
       queue_dropped_(metrics.counter("mirror_stream_queue_dropped_units_total",
                                      "Access units dropped because transcoding fell behind.",
                                      {{"stream", key_}})),
@@ -88,9 +132,26 @@ void StreamMetrics::update(const StreamStatus& status) {
   received_bytes_.to(status.transport.bytes);
   packets_lost_.to(status.transport.packets_lost);
   packets_dropped_.to(status.transport.packets_dropped);
+  packets_retransmitted_.to(status.transport.packets_retransmitted);
+  packets_belated_.to(status.transport.packets_belated);
+  packets_undecrypted_.to(status.transport.packets_undecrypted);
+  packets_reordered_.to(status.transport.packets_reordered);
+  packets_duplicate_.to(status.transport.packets_duplicate);
+  packets_recovered_.to(status.transport.packets_recovered);
+  packets_strange_.to(status.transport.packets_strange);
+  latency_.Set(status.transport.latency_ms / 1'000.0);
+  buffered_.Set(status.transport.buffered_ms / 1'000.0);
   access_units_.to(status.demux.access_units);
   damaged_.to(status.demux.damaged_access_units);
   continuity_errors_.to(status.demux.continuity_errors);
+  ts_sync_losses_.to(status.demux.sync_losses);
+  ts_sync_byte_errors_.to(status.demux.sync_byte_errors);
+  ts_pat_errors_.to(status.demux.pat_errors);
+  ts_pmt_errors_.to(status.demux.pmt_errors);
+  ts_pid_errors_.to(status.demux.pid_errors);
+  ts_crc_errors_.to(status.demux.section_crc_errors);
+  ts_dropped_bytes_.to(status.demux.dropped_bytes);
+  pcr_jitter_.Set(status.demux.pcr_jitter_ms / 1'000);
   queue_dropped_.to(status.queue_dropped_units);
   decode_errors_.to(status.video.decode_errors + status.audio.decode_errors);
   slots_duplicated_.to(status.video.slots_duplicated);

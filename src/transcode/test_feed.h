@@ -44,6 +44,7 @@ struct VideoSpec {
   int frames = 90;
   int gop = 30;
   int b_frames = 2;
+  bool pyramid = false;  // B-frames that others refer to (H.264; HEVC always has them)
   int bitrate_bps = 600'000;
   MediaTime start{90'000};
   bool noise = false;
@@ -113,7 +114,9 @@ inline Feed make_video(const VideoSpec& spec) {
         spec.b_frames, spec.gop, spec.gop, spec.b_frames + 1);
     av_opt_set(context->priv_data, "x265-params", params.c_str(), 0);
   } else {
-    av_opt_set(context->priv_data, "x264-params", "scenecut=0:rc-lookahead=4:b-pyramid=none", 0);
+    const auto params =
+        fmt::format("scenecut=0:rc-lookahead=4:b-pyramid={}", spec.pyramid ? "normal" : "none");
+    av_opt_set(context->priv_data, "x264-params", params.c_str(), 0);
   }
   EXPECT_EQ(avcodec_open2(context.get(), codec, nullptr), 0);
 

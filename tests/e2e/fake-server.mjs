@@ -108,7 +108,7 @@ function streams() {
   });
   const list = Array.from({ length: Number(options.streams) }, (_, i) => one(`cam${i + 1}`, 'live'));
   if (options.states) {
-    list.push(one('gate-north', 'reconnecting'), one('press-room', 'ended'), one('roof', 'waiting'),
+    list.push(one('gate-north', 'reconnecting'), one('press-room', 'ended'), one('roof', 'connecting'),
       one('van-2', 'failed', { error: 'The video codec VP9 is not supported; send HEVC or H.264' }));
   }
   return { now: new Date().toISOString(), streams: list };

@@ -63,8 +63,10 @@ test('bad publishers are told so, and a good one goes on', { timeout: 180_000 },
   // It takes a while until a publisher is told of, so this one noises beside the tests below.
   // Without the sync byte: one noise in ten would hold it three times, 188 bytes apart, and be told
   // of as a transport stream without a programme.
+  // For as long as it takes: twelve seconds of it, which were counted from before ffmpeg had begun,
+  // left a busy machine less than the five that the server listens before it speaks.
   const sound = randomBytes(1_500_000).map((byte) => (byte === 0x47 ? 0x48 : byte));
-  const noise = publishRaw(t, server, 'noise', sound, { bitsPerSecond: 1_000_000 });
+  const noise = publishRaw(t, server, 'noise', sound, { bitsPerSecond: 1_000_000, endless: true });
 
   await step('a codec that is not supported is named', async () => {
     publishWithFfmpeg(t, server, 'old', mpeg2);
@@ -122,6 +124,7 @@ test('bad publishers are told so, and a good one goes on', { timeout: 180_000 },
     for (let at = 0; at < synced.length; at += 188) synced[at] = 0x47;
     const packets = publishRaw(t, server, 'packets', synced, { bitsPerSecond: 4_000_000 });
     await packets.ended;
+    await server.untilStream('noise', 'is there', () => true, { seconds: 60 });
     await server.logged('what is sent is no transport stream', (entry) =>
       entry.stream === 'noise' && /not an MPEG transport stream/.test(entry.message),
     );

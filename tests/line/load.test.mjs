@@ -95,6 +95,62 @@ test('viewers of Mirror', { timeout: 300_000 }, async (t) => {
     });
   }
 
+  for (const [name, args] of [
+    ['HTTP/1.1', ['--http', '1.1']],
+    ['HTTP/2', ['--http', '2']],
+    ['HTTP/3', ['--http', '3']],
+    ['WebTransport', ['--webtransport']],
+  ]) {
+    await step(`slow readers over ${name} lose parts, and nobody else does`, async (each) => {
+      // 300 kbps are pushed; the slow ones take a tenth of it.
+      const { code, summary, table } = await load(each, pushed, [
+        '--insecure', '--push', '--subscribe', 'cam/v360', '--viewers', '10', '--seconds', '12',
+        '--slow', '3', '--slow-rate', '4000', ...args,
+      ]);
+      assert.deepEqual(summary.faults, {}, summary.examples.join('\n'));
+      assert.equal(code, 0);
+      assert.equal(summary.dropped_parts, 0);
+      assert.equal(summary.slow.viewers, 3);
+      // Seven who get all of it: ten parts a second.
+      assert.ok(summary.parts > 7 * 100, `${summary.parts} parts`);
+      assert.ok(summary.slow.parts < 3 * 100, `${summary.slow.parts} parts of the slow ones`);
+      assert.match(table, /slow viewers +3 at 4000 bytes a second/);
+    });
+  }
+
+  for (const [name, url, args] of [
+    ['WebTransport', pushed, ['--push', '--webtransport', '--subscribe', 'cam/v360']],
+    ['a streamed response', pushed, ['--push', '--http', '3', '--subscribe', 'cam/v360']],
+    ['LL-HLS over HTTP/3', secure, ['--http', '3']],
+  ]) {
+    await step(`two percent lost each way, ${name}: whole all the same`, async (each) => {
+      const { code, summary } = await load(
+        each, url, ['--insecure', '--viewers', '10', '--seconds', '4', '--loss', '2', ...args]);
+      assert.deepEqual(summary.faults, {}, summary.examples.join('\n'));
+      assert.equal(code, 0);
+      assert.ok(summary.parts > 300, `${summary.parts} parts`);
+    });
+  }
+
+  for (const args of [['--http', '1.1'], ['--http', '2'], ['--http', '3'],
+    ['--http', '2', '--viewers-per-connection', '5']]) {
+    await step(`LL-HLS viewers who come and go, ${args.join(' ')}`, async (each) => {
+      const { code, summary } = await load(
+        each, secure, ['--insecure', '--viewers', '10', '--seconds', '5', '--leave-after', '1', ...args]);
+      assert.deepEqual(summary.faults, {}, summary.examples.join('\n'));
+      assert.equal(code, 0);
+      assert.equal(summary.restarts, 0);
+      if (args.length === 2) assert.ok(summary.reconnects > 20, `${summary.reconnects} reconnects`);
+    });
+  }
+
+  await step('options that make no sense together', async () => {
+    assert.match(await refusal(['--loss', '1', '--http', '2', secure]), /--loss/);
+    assert.match(await refusal(['--viewers', '3', '--slow', '3', secure]), /--slow 3 of 3/);
+    assert.match(await refusal(['--slow', '1', '--http', '2', '--viewers-per-connection', '5', secure]),
+      /connections of their own/);
+  });
+
   await step('what cannot be pushed is a fault', async () => {
     assert.match(await refusal([
       '--insecure', '--push', '--subscribe', 'cam/..', '--http', '3', pushed]), /400/);

@@ -76,6 +76,8 @@ test('a publisher is killed and returns: viewers go on', { timeout: 180_000 }, a
     await first.stop('SIGKILL');
     const { seconds } = await publishUntilAccepted(server, 'cam', publish);
     t.diagnostic(`the returning publisher was let in after ${seconds.toFixed(1)} s`);
+    const refused = server.log().filter((line) => line.message === 'publisher refused');
+    assert.deepEqual(refused, [], 'it was let in at once');
     returned = true;
 
     const [video, audio] = await watching;

@@ -1,18 +1,12 @@
 // Ten minutes (MIRROR_SOAK_SECONDS) of two streams, watched throughout: no part is missing, and
 // the process neither grows nor collects files. Runs only with MIRROR_LONG=1.
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
 import { test } from 'node:test';
 
-import { publishWithSource, Server, telling, Viewer } from './lib.mjs';
+import { footprint, publishWithSource, Server, telling, Viewer } from './lib.mjs';
 
 const kSeconds = Number(process.env.MIRROR_SOAK_SECONDS ?? 600);
 const skip = process.env.MIRROR_LONG === '1' ? false : 'long: set MIRROR_LONG=1';
-
-function footprint(pid) {
-  const rss = /VmRSS:\s+(\d+) kB/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return { rssKb: Number(rss[1]), files: fs.readdirSync(`/proc/${pid}/fd`).length };
-}
 
 test('it goes on and on', { skip, timeout: (kSeconds + 120) * 1000 }, async (t) => {
   const server = await Server.start(t, { MIRROR_HLS_WINDOW_SECONDS: '10' });

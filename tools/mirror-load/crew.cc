@@ -27,31 +27,36 @@ std::chrono::microseconds cpu_of_this_thread() {
 
 }  // namespace
 
-Result<std::unique_ptr<Crew>> Crew::create(const Options& options, std::size_t viewers,
+Result<std::unique_ptr<Crew>> Crew::create(const Options& options, const Size& size,
                                            const Destination& destination,
                                            const Assignment& assignment, StatsQueue& reports) {
   auto loop = net::EventLoop::create("load");
   if (!loop) return std::unexpected(std::move(loop.error()));
-  std::unique_ptr<Crew> crew(new Crew(std::move(*loop), destination, reports));
-  if (auto status = crew->open_door(options, viewers); !status) {
+  std::unique_ptr<Crew> crew(new Crew(std::move(*loop), options, size, destination, reports));
+  if (auto status = crew->open_door(options); !status) {
     return std::unexpected(std::move(status.error()));
   }
   if (options.push) {
-    crew->build_walls(options, viewers, assignment);
+    crew->build_walls(options, assignment);
   } else {
-    crew->build_viewers(options, viewers, assignment);
+    crew->build_viewers(options, assignment);
   }
   return crew;
 }
 
-Crew::Crew(std::unique_ptr<net::EventLoop> loop, const Destination& destination,
-           StatsQueue& reports)
+Crew::Crew(std::unique_ptr<net::EventLoop> loop, const Options& options, const Size& size,
+           const Destination& destination, StatsQueue& reports)
     : loop_(std::move(loop)),
+      size_(size),
       reports_(reports),
-      workplace_(*loop_, destination),
+      workplace_(*loop_, destination, {.loss = options.loss}),
+      slow_place_(*loop_, destination,
+                  {.loss = options.loss, .bytes_per_second = options.slow_bytes_per_second}),
       stats_(std::make_unique<Stats>()),
+      slow_stats_(std::make_unique<Stats>()),
       timer_(*loop_, [this] { tick(); }) {
   workplace_.stats = stats_.get();
+  slow_place_.stats = slow_stats_.get();
 }
 
 Crew::~Crew() {
@@ -59,29 +64,31 @@ Crew::~Crew() {
   if (thread_.joinable()) thread_.join();
 }
 
-Status Crew::open_door(const Options& options, std::size_t viewers) {
+Status Crew::open_door(const Options& options) {
   if (!options.speaks_quic()) return {};
-  auto door =
-      QuicDoor::create(*loop_, workplace_.destination, viewers * options.connections_per_viewer);
+  auto door = QuicDoor::create(*loop_, workplace_.destination,
+                               size_.viewers * options.connections_per_viewer);
   if (!door) return std::unexpected(std::move(door.error()));
   door_ = std::move(*door);
   workplace_.door = door_.get();
+  slow_place_.door = door_.get();
   return {};
 }
 
-std::unique_ptr<Transport> Crew::make_transport(HttpVersion http) {
-  if (http == HttpVersion::kHttp3) return std::make_unique<Http3Transport>(workplace_);
-  if (http == HttpVersion::kHttp2) return std::make_unique<Http2Transport>(workplace_);
-  return std::make_unique<Http1Transport>(workplace_);
+std::unique_ptr<Transport> Crew::make_transport(HttpVersion http, Workplace& workplace) {
+  if (http == HttpVersion::kHttp3) return std::make_unique<Http3Transport>(workplace);
+  if (http == HttpVersion::kHttp2) return std::make_unique<Http2Transport>(workplace);
+  return std::make_unique<Http1Transport>(workplace);
 }
 
-void Crew::build_walls(const Options& options, std::size_t walls, const Assignment& assignment) {
-  for (std::size_t i = 0; i < walls; ++i) {
+void Crew::build_walls(const Options& options, const Assignment& assignment) {
+  for (std::size_t i = 0; i < size_.viewers; ++i) {
+    Workplace& workplace = workplace_of(i);
     if (!options.webtransport && i % options.viewers_per_connection == 0) {
-      transports_.push_back(make_transport(options.http));
+      transports_.push_back(make_transport(options.http, workplace));
     }
     const auto make_carrier = [&](PushSink& sink) -> std::unique_ptr<PushCarrier> {
-      if (options.webtransport) return std::make_unique<WebTransportPush>(workplace_, sink);
+      if (options.webtransport) return std::make_unique<WebTransportPush>(workplace, sink);
       return std::make_unique<StreamedPush>(*transports_.back(), sink);
     };
     viewers_.push_back(
@@ -92,12 +99,11 @@ void Crew::build_walls(const Options& options, std::size_t walls, const Assignme
   }
 }
 
-void Crew::build_viewers(const Options& options, std::size_t viewers,
-                         const Assignment& assignment) {
-  for (std::size_t i = 0; i < viewers; ++i) {
+void Crew::build_viewers(const Options& options, const Assignment& assignment) {
+  for (std::size_t i = 0; i < size_.viewers; ++i) {
     if (i % options.viewers_per_connection == 0) {
       for (std::size_t n = 0; n < options.connections_per_viewer; ++n) {
-        transports_.push_back(make_transport(options.http));
+        transports_.push_back(make_transport(options.http, workplace_of(i)));
       }
     }
     const std::size_t last = transports_.size() - 1;
@@ -116,7 +122,7 @@ void Crew::start_thread() {
 
 void Crew::begin_first() {
   loop_->post([this] {
-    if (begun_ < viewers_.size()) viewers_[begun_++]->start(*stats_);
+    if (begun_ < viewers_.size()) begin_next();
   });
 }
 
@@ -144,7 +150,12 @@ void Crew::stop() {
 void Crew::tick() {
   timer_.arm_in(kTick);
   start_due();
-  for (std::size_t i = 0; i < begun_; ++i) viewers_[i]->tick(loop_->now(), *stats_);
+  for (std::size_t i = 0; i < begun_; ++i) viewers_[i]->tick(loop_->now(), stats_of(i));
+}
+
+void Crew::begin_next() {
+  const std::size_t next = begun_++;
+  viewers_[next]->start(stats_of(next));
 }
 
 void Crew::start_due() {
@@ -154,7 +165,7 @@ void Crew::start_due() {
                                           std::chrono::duration<double>(ramp_);
   const auto due =
       static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(viewers_.size()));
-  while (begun_ < due) viewers_[begun_++]->start(*stats_);
+  while (begun_ < due) begin_next();
 }
 
 void Crew::report(Collect which) {
@@ -171,11 +182,14 @@ void Crew::report(Collect which) {
   stats_->busiest = stats_->wall > 0us ? std::chrono::duration<double>(stats_->cpu) /
                                              std::chrono::duration<double>(stats_->wall)
                                        : 0;
-  auto next = std::make_unique<Stats>();
-  workplace_.stats = next.get();
-  for (std::size_t i = 0; i < begun_; ++i) viewers_[i]->use_stats(*next);
+  stats_->add_slow(*slow_stats_);
+  auto told = std::exchange(stats_, std::make_unique<Stats>());
+  const auto kept = std::exchange(slow_stats_, std::make_unique<Stats>());  // until nobody uses it
+  workplace_.stats = stats_.get();
+  slow_place_.stats = slow_stats_.get();
+  for (std::size_t i = 0; i < begun_; ++i) viewers_[i]->use_stats(stats_of(i));
   // Refused only once nobody reads any more.
-  reports_.try_push(std::exchange(stats_, std::move(next)));
+  reports_.try_push(std::move(told));
 }
 
 }  // namespace mirror::load

@@ -28,7 +28,11 @@ class Crew {
  public:
   enum class Collect { kInterval, kLast };
 
-  static Result<std::unique_ptr<Crew>> create(const Options& options, std::size_t viewers,
+  struct Size {
+    std::size_t viewers = 0;
+    std::size_t slow = 0;  // the last of them
+  };
+  static Result<std::unique_ptr<Crew>> create(const Options& options, const Size& size,
                                               const Destination& destination,
                                               const Assignment& assignment, StatsQueue& reports);
   ~Crew();
@@ -44,20 +48,28 @@ class Crew {
   void stop();
 
  private:
-  Crew(std::unique_ptr<net::EventLoop> loop, const Destination& destination, StatsQueue& reports);
+  Crew(std::unique_ptr<net::EventLoop> loop, const Options& options, const Size& size,
+       const Destination& destination, StatsQueue& reports);
 
-  Status open_door(const Options& options, std::size_t viewers);
-  void build_viewers(const Options& options, std::size_t viewers, const Assignment& assignment);
-  void build_walls(const Options& options, std::size_t walls, const Assignment& assignment);
-  std::unique_ptr<Transport> make_transport(HttpVersion http);
+  Status open_door(const Options& options);
+  void build_viewers(const Options& options, const Assignment& assignment);
+  void build_walls(const Options& options, const Assignment& assignment);
+  std::unique_ptr<Transport> make_transport(HttpVersion http, Workplace& workplace);
+  bool is_slow(std::size_t viewer) const { return viewer >= size_.viewers - size_.slow; }
+  Workplace& workplace_of(std::size_t viewer) { return is_slow(viewer) ? slow_place_ : workplace_; }
+  Stats& stats_of(std::size_t viewer) { return is_slow(viewer) ? *slow_stats_ : *stats_; }
   void tick();
+  void begin_next();
   void start_due();
   void report(Collect which);
 
   const std::unique_ptr<net::EventLoop> loop_;
+  const Size size_;
   StatsQueue& reports_;
   Workplace workplace_;
+  Workplace slow_place_;  // of the slow ones
   std::unique_ptr<Stats> stats_;
+  std::unique_ptr<Stats> slow_stats_;
   std::unique_ptr<QuicDoor> door_;  // before all that speaks through it
   std::vector<std::unique_ptr<Transport>> transports_;
   std::vector<std::unique_ptr<Participant>> viewers_;

@@ -19,6 +19,7 @@ class Http1Transport final : public Transport, private Link::User {
   void get(std::string_view target, ResponseSink& sink) override;
   void abandon(ResponseSink& sink) override;
   bool is_concurrent() const override { return false; }
+  void hang_up() override { link_.close(); }
 
  private:
   void on_open() override;

@@ -226,8 +226,13 @@ void Http2Transport::replace_if_done() {
 
 void Http2Transport::on_closed(Fault fault, std::string_view why) { fail_all(fault, why); }
 
-// Those who fail may ask again at once, which opens the next connection.
-void Http2Transport::fail_all(Fault fault, std::string_view why) {
+void Http2Transport::hang_up() {
+  link_.close();
+  take_all();
+}
+
+// Nothing is under way any more. Those whom that leaves without an answer.
+std::vector<ResponseSink*> Http2Transport::take_all() {
   std::vector<ResponseSink*> sinks;
   for (const auto& stream : streams_) {
     if (stream->id < 0) continue;
@@ -237,7 +242,12 @@ void Http2Transport::fail_all(Fault fault, std::string_view why) {
   }
   for (const Waiting& each : waiting_) sinks.push_back(each.sink);
   waiting_.clear();
-  for (ResponseSink* sink : sinks) sink->on_failed(fault, why);
+  return sinks;
+}
+
+// Those who fail may ask again at once, which opens the next connection.
+void Http2Transport::fail_all(Fault fault, std::string_view why) {
+  for (ResponseSink* sink : take_all()) sink->on_failed(fault, why);
 }
 
 }  // namespace mirror::load

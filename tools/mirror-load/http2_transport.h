@@ -28,6 +28,7 @@ class Http2Transport final : public Transport, private Link::User {
   void get(std::string_view target, ResponseSink& sink) override;
   void abandon(ResponseSink& sink) override;
   bool is_concurrent() const override { return true; }
+  void hang_up() override;
 
  private:
   // A request under way. Stays until its stream is closed, then serves another.
@@ -56,6 +57,7 @@ class Http2Transport final : public Transport, private Link::User {
   std::size_t active() const { return streams_.size() - free_.size(); }
   void flush();
   void flush_later();
+  std::vector<ResponseSink*> take_all();
   void fail_all(Fault fault, std::string_view why);
   // A connection that takes no more requests and has answered all it took.
   void replace_if_done();

@@ -177,11 +177,21 @@ void Http3Link::open() {
 Status Http3Link::try_open() {
   const Destination& destination = workplace_.destination;
   const Endpoint& endpoint = destination.endpoints[attempts_++ % destination.endpoints.size()];
+  std::shared_ptr<PathModel> path;
+  if (!workplace_.path.is_perfect()) {
+    // Each connection has its own luck, and the same in each run.
+    path = std::make_shared<PathModel>(workplace_.path, ++workplace_.paths_made);
+  }
   auto application = std::make_unique<Connection>(*this);
   Connection* connection = application.get();
-  auto transport = workplace_.door->endpoint().connect(
-      quic::Address::of(endpoint.get(), endpoint.size),
-      {.name = destination.url.host, .tls = destination.quic_trust}, std::move(application));
+  auto transport =
+      workplace_.door->endpoint().connect(quic::Address::of(endpoint.get(), endpoint.size),
+                                          {.name = destination.url.host,
+                                           .tls = destination.quic_trust,
+                                           .resumption = nullptr,
+                                           .early_data = false,
+                                           .impairment = std::move(path)},
+                                          std::move(application));
   if (!transport) return std::unexpected(std::move(transport.error()));
   connection->bind(**transport);
   connection_ = connection;

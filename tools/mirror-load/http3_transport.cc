@@ -100,6 +100,12 @@ void Http3Transport::replace_if_done() {
   if (!waiting_.empty()) open();
 }
 
+void Http3Transport::hang_up() {
+  link_.close();
+  sinks_.clear();
+  waiting_.clear();
+}
+
 // Those who fail may ask again at once, which opens the next connection.
 void Http3Transport::on_closed(Fault fault, std::string_view why) {
   std::vector<ResponseSink*> sinks;

@@ -23,6 +23,7 @@ class Http3Transport final : public Transport, private Http3Link::User {
   void get(std::string_view target, ResponseSink& sink) override;
   void abandon(ResponseSink& sink) override;
   bool is_concurrent() const override { return true; }
+  void hang_up() override;
 
  private:
   using StreamId = Http3Link::StreamId;

@@ -37,6 +37,7 @@ class Lane final : private ResponseSink {
   void use_stats(Stats& stats) { stats_ = &stats; }
   // The request under way is forgotten.
   void abandon();
+  void hang_up() { transport_.hang_up(); }  // nothing is under way
   // Ends a request that is under way for too long.
   void check_time(SteadyTime now);
 

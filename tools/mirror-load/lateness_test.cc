@@ -174,5 +174,38 @@ TEST(Stats, AddsUpAndKeepsAFewExamples) {
   EXPECT_EQ(all.examples[1].what, "404: /x");
 }
 
+// What slowness explains is no fault, and their figures are apart.
+TEST(Stats, SlowViewersAreCountedApart) {
+  Stats slow;
+  slow.parts = 7;
+  slow.dropped_parts = 3;
+  slow.stalls = 2;
+  slow.connections = 1;
+  slow.behind_published.record(900ms);
+  slow.note(Fault::kGap, "left out");
+  slow.note(Fault::kTimeout, "late");
+  slow.note(Fault::kMismatch, "wrong bytes");
+  Stats all;
+  all.parts = 100;
+  all.add_slow(slow);
+  EXPECT_EQ(all.parts, 100u);
+  EXPECT_EQ(all.dropped_parts, 0u);
+  EXPECT_EQ(all.stalls, 0u);
+  EXPECT_EQ(all.behind_published.count(), 0u);
+  EXPECT_EQ(all.connections, 1u);
+  EXPECT_EQ(all.slow.parts, 7u);
+  EXPECT_EQ(all.slow.dropped_parts, 3u);
+  EXPECT_EQ(all.slow.stalls, 2u);
+  EXPECT_EQ(all.slow.left_behind, 2u);
+  EXPECT_EQ(all.fault_count(), 1u);
+  ASSERT_EQ(all.examples.size(), 1u);
+  EXPECT_EQ(all.examples[0].what, "wrong bytes");
+  Stats sum;
+  sum.add(all);
+  sum.add(all);
+  EXPECT_EQ(sum.slow.parts, 14u);
+  EXPECT_EQ(sum.slow.left_behind, 4u);
+}
+
 }  // namespace
 }  // namespace mirror::load

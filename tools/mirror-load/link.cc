@@ -12,7 +12,15 @@
 namespace mirror::load {
 
 Link::Link(Workplace& workplace, User& user, std::string_view alpn)
-    : workplace_(workplace), user_(user), alpn_(alpn), self_(std::make_shared<Link*>(this)) {}
+    : workplace_(workplace),
+      user_(user),
+      alpn_(alpn),
+      resume_(workplace.loop,
+              [this] {
+                resting_ = false;
+                watch_for(watched_ | EPOLLIN);
+              }),
+      self_(std::make_shared<Link*>(this)) {}
 
 Link::~Link() {
   close();
@@ -39,6 +47,10 @@ Status Link::connect() {
   if (!fd_) return fail("socket: {}", std::strerror(errno));
   const int on = 1;
   ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (is_slow()) {
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &kSlowReceiveBufferBytes,
+                 sizeof kSlowReceiveBufferBytes);
+  }
   if (::connect(fd_.get(), endpoint.get(), endpoint.size) != 0 && errno != EINPROGRESS) {
     return fail("connect: {}", std::strerror(errno));
   }
@@ -55,6 +67,8 @@ void Link::close() {
   tls_.reset();
   pending_.clear();
   pending_sent_ = 0;
+  resting_ = false;
+  resume_.disarm();
 }
 
 void Link::end(Fault fault, std::string_view why) {
@@ -98,7 +112,9 @@ void Link::opened() {
 // Once a turn; what is left shows again, because epoll is level-triggered here.
 void Link::receive() {
   auto& buffer = workplace_.received;
-  const ssize_t n = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+  const std::size_t room = is_slow() ? kSlowReadBytes : buffer.size();
+  const ssize_t n = ::recv(fd_.get(), buffer.data(), room, 0);
+  if (n > 0 && is_slow()) rest(static_cast<std::size_t>(n));
   if (n > 0) return take({buffer.data(), static_cast<std::size_t>(n)});
   if (n == 0) return end(Fault::kClosed, "the server closed the connection");
   if (errno == EAGAIN || errno == EINTR) return;
@@ -188,7 +204,17 @@ void Link::send_pending() {
   watch_for(EPOLLIN);
 }
 
+// For as long as so many bytes take on this path.
+void Link::rest(std::size_t bytes) {
+  const std::chrono::duration<double> time(static_cast<double>(bytes) /
+                                           static_cast<double>(workplace_.path.bytes_per_second));
+  resting_ = true;
+  resume_.arm_in(std::chrono::duration_cast<std::chrono::nanoseconds>(time));
+  watch_for(watched_);
+}
+
 void Link::watch_for(std::uint32_t events) {
+  if (resting_) events &= ~static_cast<std::uint32_t>(EPOLLIN);
   if (std::exchange(watched_, events) == events) return;
   // Fails only for a descriptor that is not watched, which this one is.
   [[maybe_unused]] const auto status = workplace_.loop.rewatch(fd_.get(), events, *this);

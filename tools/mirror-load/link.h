@@ -2,7 +2,9 @@
 // share.
 //
 // Belongs to its loop's thread. Closed until open(); may be opened again when it is closed. What
-// the socket does not take at once waits, at most kPendingBytesMax.
+// the socket does not take at once waits, at most kPendingBytesMax. On a slow path it reads no
+// faster than that path's rate and keeps the kernel from reading ahead, so that the server feels
+// it.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +18,7 @@
 #include "endpoint.h"
 #include "net/event_loop.h"
 #include "net/unique_fd.h"
+#include "path_model.h"
 #include "quic/tls.h"
 #include "stats.h"
 #include "tls_client.h"
@@ -36,9 +39,11 @@ struct Destination {
 
 // What the links of one thread share.
 struct Workplace {
-  Workplace(net::EventLoop& the_loop, const Destination& the_destination)
+  Workplace(net::EventLoop& the_loop, const Destination& the_destination,
+            const PathQuality& the_path = {})
       : loop(the_loop),
         destination(the_destination),
+        path(the_path),
         received(kReceiveBytes),
         plain(TlsClient::kRecordBytesMax) {}
 
@@ -46,8 +51,10 @@ struct Workplace {
 
   net::EventLoop& loop;
   const Destination& destination;
-  Stats* stats = nullptr;    // of the interval; set by the crew
-  QuicDoor* door = nullptr;  // where QUIC is spoken; the crew's
+  const PathQuality path;        // of each of its connections
+  Stats* stats = nullptr;        // of the interval; set by the crew
+  std::uint64_t paths_made = 0;  // bad ones, of QUIC
+  QuicDoor* door = nullptr;      // where QUIC is spoken; the crew's
   // Of the call in progress; nothing stays in them.
   std::vector<std::uint8_t> received;
   std::vector<std::uint8_t> plain;
@@ -57,6 +64,8 @@ struct Workplace {
 class Link final : private net::EventLoop::Watcher {
  public:
   static constexpr std::size_t kPendingBytesMax = 1024 * 1024;
+  static constexpr std::size_t kSlowReadBytes = 4 * 1024;    // at once, on a slow path
+  static constexpr int kSlowReceiveBufferBytes = 16 * 1024;  // of the kernel, on a slow path
 
   // None of these is called from within open(), write() or close(); each of them may call those.
   class User {
@@ -94,6 +103,8 @@ class Link final : private net::EventLoop::Watcher {
   void send(std::span<const std::uint8_t> bytes);
   void send_pending();
   void watch_for(std::uint32_t events);
+  bool is_slow() const { return workplace_.path.bytes_per_second > 0; }
+  void rest(std::size_t bytes);
   void end(Fault fault, std::string_view why);
 
   Workplace& workplace_;
@@ -106,8 +117,10 @@ class Link final : private net::EventLoop::Watcher {
   std::vector<std::uint8_t> pending_;
   std::size_t pending_sent_ = 0;
   std::uint32_t watched_ = 0;
-  std::size_t attempts_ = 0;    // chooses the address
-  std::uint64_t lifetime_ = 0;  // counts opens and closes: a callback may cause either
+  bool resting_ = false;          // reads nothing for now
+  net::EventLoop::Timer resume_;  // on a slow path
+  std::size_t attempts_ = 0;      // chooses the address
+  std::uint64_t lifetime_ = 0;    // counts opens and closes: a callback may cause either
   // Keeps deferred tasks from reaching a link that is gone.
   std::shared_ptr<Link*> self_;
 };

@@ -87,7 +87,12 @@ class Run {
         destination_(std::move(destination)),
         ndjson_(std::move(ndjson)),
         out_(options.ndjson == "-" ? stderr : stdout),
-        assignment_{destination_.url, options.rendition, options.delta_updates, ledger_},
+        assignment_{destination_.url,
+                    options.rendition,
+                    options.delta_updates,
+                    options.leave_after,
+                    options.viewers_per_connection > 1,
+                    ledger_},
         reports_({2 * options.threads, 2 * options.threads}) {}
 
   Result<Outcome> run() {
@@ -107,7 +112,12 @@ class Run {
     for (std::size_t i = 0; i < options_.threads; ++i) {
       const std::size_t share =
           options_.viewers * (i + 1) / options_.threads - options_.viewers * i / options_.threads;
-      auto crew = Crew::create(options_, share, destination_, assignment_, reports_);
+      // The slow ones come last: never the first viewer, who goes ahead.
+      const std::size_t before = options_.viewers * i / options_.threads;
+      const std::size_t quick = options_.viewers - options_.slow;
+      const std::size_t slow = share - std::min(share, quick - std::min(quick, before));
+      auto crew = Crew::create(options_, {.viewers = share, .slow = slow}, destination_,
+                               assignment_, reports_);
       if (!crew) return std::unexpected(std::move(crew.error()));
       crews_.push_back(std::move(*crew));
     }

@@ -81,11 +81,24 @@ void declare_push(CLI::App& app, Options& options) {
       ->check(CLI::Range(std::size_t{1}, Options::kSubscriptionsMax))
       ->needs(push);
   app.add_flag("--chunks", options.chunks, "video frame by frame (chunks=1)")->needs(push);
+}
+
+// Those who come and go, and those whose way here is bad.
+void declare_trouble(CLI::App& app, Options& options) {
   app.add_option_function<unsigned>(
          "--leave-after", [&options](unsigned s) { options.leave_after = std::chrono::seconds(s); },
-         "seconds after which a wall leaves and joins anew")
-      ->check(CLI::Range(1, 86'400))
-      ->needs(push);
+         "seconds after which each viewer leaves and joins anew")
+      ->check(CLI::Range(1, 86'400));
+  auto* slow = app.add_option("--slow", options.slow, "viewers among them who take bytes slowly")
+                   ->check(CLI::Range(std::size_t{1}, Options::kViewersMax));
+  app.add_option("--slow-rate", options.slow_bytes_per_second, "bytes a second that those take")
+      ->check(CLI::Range(std::size_t{1000}, std::size_t{100'000'000}))
+      ->capture_default_str()
+      ->needs(slow);
+  app.add_option_function<double>(
+         "--loss", [&options](double percent) { options.loss = percent / 100; },
+         "percent of the datagrams that are lost, each way; HTTP/3 and WebTransport")
+      ->check(CLI::Range(0.0, 50.0));
 }
 
 HttpVersion version_of(std::string_view http) {
@@ -97,6 +110,16 @@ HttpVersion version_of(std::string_view http) {
 Status check(Options& options) {
   if (options.http == HttpVersion::kHttp11 && options.viewers_per_connection > 1) {
     return fail("viewers share a connection over HTTP/2 and HTTP/3 only (--http 2)");
+  }
+  if (options.slow >= options.viewers && options.slow > 0) {
+    return fail("--slow {} of {} viewers: one at least goes ahead, and is not slow", options.slow,
+                options.viewers);
+  }
+  if (options.slow > 0 && options.viewers_per_connection > 1) {
+    return fail("slow viewers have connections of their own (no --viewers-per-connection)");
+  }
+  if (options.loss > 0 && !options.speaks_quic()) {
+    return fail("--loss is of datagrams: --http 3 or --webtransport");
   }
   if (!options.push) return {};
   if (options.subscriptions.empty()) return fail("--push needs --subscribe STREAM/RENDITION");
@@ -113,6 +136,7 @@ void declare(CLI::App& app, Options& options, std::string& http) {
   declare_viewers(app, options);
   declare_carrier(app, options, http);
   declare_push(app, options);
+  declare_trouble(app, options);
   app.add_option("--ndjson", options.ndjson,
                  "write figures to this file, an object a line; - is "
                  "standard output");

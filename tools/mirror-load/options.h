@@ -33,7 +33,10 @@ struct Options {
   std::vector<std::string> subscriptions;  // of push: STREAM/RENDITION
   std::size_t tiles = 0;                   // of them on a wall; 0: all
   bool chunks = false;
-  std::optional<std::chrono::seconds> leave_after;  // a wall leaves, and joins anew
+  std::optional<std::chrono::seconds> leave_after;  // who watches leaves, and joins anew
+  std::size_t slow = 0;                             // of the viewers: read slowly
+  std::size_t slow_bytes_per_second = 16 * 1024;
+  double loss = 0;  // share of the datagrams, each way; QUIC only
   bool any_certificate = false;
   bool owns_host = false;
   bool quiet = false;  // no line per second

@@ -149,6 +149,13 @@ std::string table_of(const Stats& measured, const Stats& whole_run, const Option
                  seconds_of(measured.stalled), measured.late_parts, measured.dropped_parts,
                  seconds_of(measured.cpu) / seconds_of(measured.wall), 100 * measured.busiest,
                  measured.busiest > 0.9 ? ": what is late may be late here (--threads)" : "");
+  if (options.slow > 0) {
+    fmt::format_to(std::back_inserter(out),
+                   "slow viewers         {} at {} bytes a second: {} parts, {} told as dropped, {} "
+                   "stalls, {} times left behind\n",
+                   options.slow, options.slow_bytes_per_second, measured.slow.parts,
+                   measured.slow.dropped_parts, measured.slow.stalls, measured.slow.left_behind);
+  }
   add_faults(out, whole_run);
   return out;
 }
@@ -185,6 +192,15 @@ void Ndjson::summary(const Stats& measured, const Stats& whole_run, const Option
   object["viewers"] = options.viewers;
   object["http"] = options.carrier();
   if (options.push) object["tiles"] = options.tiles;
+  if (options.slow > 0) {
+    object["slow"] = {{"viewers", options.slow},
+                      {"bytes_per_second", options.slow_bytes_per_second},
+                      {"parts", measured.slow.parts},
+                      {"bytes", measured.slow.bytes},
+                      {"dropped_parts", measured.slow.dropped_parts},
+                      {"stalls", measured.slow.stalls},
+                      {"left_behind", measured.slow.left_behind}};
+  }
   object["part_behind_least_capture_ms"] = quantiles(measured.behind_capture);
   for (auto& [key, value] : object["part_behind_least_capture_ms"].items()) {
     if (key != "count") value = value.get<double>() - ms(measured.behind_capture.min());

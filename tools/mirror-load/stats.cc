@@ -16,6 +16,27 @@ std::string_view name_of(Fault fault) {
   return kNames[static_cast<std::size_t>(fault)];
 }
 
+namespace {
+
+// A server may give up a viewer who does not keep up, and the parts that it asks for too late.
+bool slowness_explains(Fault fault) {
+  switch (fault) {
+    case Fault::kConnect:
+    case Fault::kProtocol:
+    case Fault::kClosed:
+    case Fault::kTimeout:
+    case Fault::kStatus:
+    case Fault::kShortBody:
+    case Fault::kStale:
+    case Fault::kGap:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
 void Stats::note(Fault fault, std::string_view what) {
   const std::uint64_t before = faults[static_cast<std::size_t>(fault)]++;
   if (before < kExamplesMax) keep({fault, std::string(what)});
@@ -63,9 +84,28 @@ void Stats::add(const Stats& other) {
   behind_published.add(other.behind_published);
   late_parts += other.late_parts;
   dropped_parts += other.dropped_parts;
+  slow.parts += other.slow.parts;
+  slow.bytes += other.slow.bytes;
+  slow.dropped_parts += other.slow.dropped_parts;
+  slow.stalls += other.slow.stalls;
+  slow.left_behind += other.slow.left_behind;
   cpu += other.cpu;
   wall = std::max(wall, other.wall);
   busiest = std::max(busiest, other.busiest);
+}
+
+void Stats::add_slow(const Stats& theirs) {
+  slow.parts += theirs.parts;
+  slow.bytes += theirs.bytes;
+  slow.dropped_parts += theirs.dropped_parts;
+  slow.stalls += theirs.stalls;
+  connections += theirs.connections;
+  for (std::size_t i = 0; i < kFaults; ++i) {
+    (slowness_explains(static_cast<Fault>(i)) ? slow.left_behind : faults[i]) += theirs.faults[i];
+  }
+  for (const Example& example : theirs.examples) {
+    if (!slowness_explains(example.fault)) keep(example);
+  }
 }
 
 std::uint64_t Stats::fault_count() const {

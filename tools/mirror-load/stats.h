@@ -55,6 +55,15 @@ struct Stats {
   std::chrono::microseconds stalled{};
   std::size_t playing = 0;  // viewers that follow the live edge, at the end of the interval
   std::size_t ended = 0;    // viewers whose stream ended, at the end of the interval
+  // Of slow viewers, who are in nothing else but the faults.
+  struct Slow {
+    std::uint64_t parts = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t dropped_parts = 0;  // pushed: told by DROPPED
+    std::uint64_t stalls = 0;
+    std::uint64_t left_behind = 0;  // what slowness explains: gaps, time-outs, connections ended
+  };
+  Slow slow;
   std::array<std::uint64_t, kFaults> faults{};
   std::map<int, std::uint64_t> statuses;  // other than 200; at most kStatusesMax
   std::vector<Example> examples;
@@ -73,6 +82,8 @@ struct Stats {
   void note(Fault fault, std::string_view what);
   void note_status(int status, std::string_view what);
   void add(const Stats& other);
+  // What slow viewers saw. Only what no slowness explains stays a fault.
+  void add_slow(const Stats& theirs);
   // The above without what is measured while viewers still join.
   void add_faults(const Stats& other);
   std::uint64_t fault_count() const;

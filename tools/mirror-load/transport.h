@@ -41,6 +41,8 @@ class Transport {
   // The sink hears no more of its request. Nothing when it has none.
   virtual void abandon(ResponseSink& sink) = 0;
   virtual bool is_concurrent() const = 0;
+  // Closes the connection, for a viewer who has it alone and leaves; its requests are abandoned.
+  virtual void hang_up() = 0;
 };
 
 }  // namespace mirror::load

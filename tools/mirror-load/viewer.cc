@@ -40,6 +40,11 @@ void Viewer::tick(SteadyTime now, Stats& stats) {
   stats_ = &stats;
   playlists_.check_time(now);
   media_.check_time(now);
+  const auto& leave_after = assignment_.leave_after;
+  if (state_ == State::kFollowing && leave_after && now - joined_at_ >= *leave_after) {
+    leave();
+    return join();
+  }
   if (state_ != State::kPausing || now < resume_at_) return;
   if (restart_) {
     ++stats.restarts;
@@ -59,6 +64,7 @@ void Viewer::finish(SteadyTime now) {
 
 void Viewer::join() {
   state_ = State::kJoining;
+  joined_at_ = std::chrono::steady_clock::now();
   restart_ = false;
   ended_ = false;
   init_pending_ = false;
@@ -81,6 +87,14 @@ void Viewer::restart_later() {
   playlists_.abandon();
   media_.abandon();
   pause(kPauseBeforeRestart, true);
+}
+
+void Viewer::leave() {
+  playlists_.abandon();
+  media_.abandon();
+  if (assignment_.connections_are_shared) return;
+  playlists_.hang_up();
+  media_.hang_up();
 }
 
 void Viewer::on_answer(Lane& lane) {

@@ -29,6 +29,8 @@ struct Assignment {
   const Url& url;
   std::string rendition;  // empty: the first variant
   bool delta_updates = false;
+  std::optional<std::chrono::seconds> leave_after;
+  bool connections_are_shared = false;  // then who leaves hangs nothing up
   PartLedger& ledger;
 };
 
@@ -67,6 +69,7 @@ class Viewer final : public Participant, private Lane::User {
   void check_order(const MediaFacts& facts, bool discontinuity);
   bool is_usable(const PlaylistScan& scan);
   void restart_later();
+  void leave();
   void pause(std::chrono::milliseconds duration, bool restart);
   void note(Fault fault, std::string_view what) { stats_->note(fault, what); }
 
@@ -77,6 +80,7 @@ class Viewer final : public Participant, private Lane::User {
   Stats* stats_ = nullptr;
 
   State state_ = State::kWaiting;
+  SteadyTime joined_at_{};
   SteadyTime resume_at_{};
   bool restart_ = false;  // after the pause: join again
   std::string document_;  // target of the document read while joining, then of the media playlist

@@ -22,6 +22,9 @@ struct FeedSettings {
   // How far the timestamps jump whenever a looped file begins again, in 90 kHz ticks from 0 to
   // 2^33: those of a source whose clock is set. Near 2^33 is a jump back.
   std::int64_t loop_jump = 0;
+  // How often the picture changes between its size and half of that, in new parameter sets. Of
+  // drawn feeds only; empty: never.
+  std::optional<microseconds> resize_every{};
   std::optional<microseconds> duration{};  // empty: until stopped
 };
 

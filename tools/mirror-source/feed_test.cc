@@ -28,6 +28,7 @@ struct Judged {
     std::int64_t pts;
     std::optional<BurnedTime> burned;
     bool flash;
+    int width;
   };
   std::vector<Shown> frames;
   std::vector<std::int64_t> audio_pts;
@@ -87,7 +88,7 @@ class Judge {
       }
     }
     const ConstLumaPlane plane{luma.data(), frame.width, frame.height, frame.width};
-    judged_.frames.push_back({frame.pts, read_burned_clock(plane), read_flash(plane)});
+    judged_.frames.push_back({frame.pts, read_burned_clock(plane), read_flash(plane), frame.width});
   }
 
   void listen(const AVFrame& frame) {
@@ -220,6 +221,29 @@ TEST_F(FeedTest, BlipAndFlashMeetAtTheFullSecond) {
 TEST_F(FeedTest, RunsOverTheWrapOf33Bits) {
   settings_.start_pts = (std::int64_t{1} << 33) - 90'000;
   expect_true_clock(write_and_judge(), 60, 1000.0 / 30);
+}
+
+TEST_F(FeedTest, ClockRunsWrong) {
+  settings_.mux.drift_ppm = 50'000;
+  const Judged judged = write_and_judge();
+  ASSERT_EQ(judged.frames.size(), 60U);
+  const auto length = judged.frames.back().pts - judged.frames.front().pts;
+  EXPECT_NEAR(static_cast<double>(length), 59 * 3000 * 1.05, 2);
+  const auto sound = judged.audio_pts.back() - judged.audio_pts.front();
+  EXPECT_NEAR(static_cast<double>(sound) / static_cast<double>(judged.audio_pts.size() - 1),
+              1920 * 1.05, 1);
+}
+
+TEST_F(FeedTest, PictureChangesItsSize) {
+  for (const auto codec : {VideoCodec::kHevc, VideoCodec::kH264}) {
+    settings_.video.codec = codec;
+    settings_.resize_every = milliseconds(500);
+    const Judged judged = write_and_judge();
+    expect_true_clock(judged, 60, 1000.0 / 30);
+    for (std::size_t i = 0; i < judged.frames.size(); ++i) {
+      EXPECT_EQ(judged.frames[i].width, i / 15 % 2 == 0 ? 640 : 320) << "frame " << i;
+    }
+  }
 }
 
 TEST_F(FeedTest, WithoutAudio) {

@@ -43,6 +43,9 @@ struct Options {
   int latency_ms = 0;
   double gop_seconds = 1;
   double duration_s = 0;
+  double drift_ppm = 0;
+  double wrap_soon_s = 0;
+  double resize_every_s = 0;
   bool no_audio = false;
   bool reconnect = false;
   bool video_pes_length = false;
@@ -82,8 +85,18 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("--start-pts", options.start_pts,
                  "pts of the first frame: 90 kHz ticks, or seconds with an s behind")
       ->capture_default_str();
+  app.add_option("--wrap-soon", options.wrap_soon_s,
+                 "begin so many seconds before the timestamps pass 2^33, instead of --start-pts")
+      ->check(CLI::Range(0.1, 3600.0));
+  app.add_option("--drift", options.drift_ppm,
+                 "how much too fast the feed's clock runs, in millionths; negative: too slow")
+      ->check(CLI::Range(-100'000.0, 100'000.0));
   app.add_option("--loop-file", options.loop_file, "play this file for ever instead of drawing")
       ->check(CLI::ExistingFile);
+  app.add_option("--change-resolution-every", options.resize_every_s,
+                 "seconds after which the picture becomes half as wide and high, and back")
+      ->check(CLI::Range(0.5, 3600.0))
+      ->excludes("--loop-file");
   app.add_option("--loop-jump", options.loop_jump,
                  "how far the timestamps jump whenever that file begins again; as --start-pts, or "
                  "negative: back")
@@ -175,6 +188,9 @@ Result<FeedSettings> settings_of(const Options& options) {
   settings.video.grain_percent = options.grain_percent;
   settings.audio = !options.no_audio;
   settings.mux.video_pes_length = options.video_pes_length;
+  settings.mux.drift_ppm = options.drift_ppm;
+  if (options.resize_every_s > 0)
+    settings.resize_every = microseconds(std::llround(options.resize_every_s * 1e6));
   if (options.duration_s > 0)
     settings.duration = microseconds(std::llround(options.duration_s * 1e6));
   const auto rate = parse_fps(options.fps);
@@ -186,6 +202,9 @@ Result<FeedSettings> settings_of(const Options& options) {
   const auto start_pts = parse_ticks("--start-pts", options.start_pts, false);
   if (!start_pts) return std::unexpected(start_pts.error());
   settings.start_pts = *start_pts;
+  if (options.wrap_soon_s > 0) {
+    settings.start_pts = (std::int64_t{1} << 33) - std::llround(options.wrap_soon_s * 90'000);
+  }
   const auto loop_jump = parse_ticks("--loop-jump", options.loop_jump, true);
   if (!loop_jump) return std::unexpected(loop_jump.error());
   settings.loop_jump = *loop_jump;

@@ -29,6 +29,9 @@ class SyntheticFeed {
   SyntheticFeed(const FeedSettings& settings, std::int64_t first_frame, TestCard card)
       : settings_(settings), first_frame_(first_frame), card_(std::move(card)) {}
   Status add_frame(std::int64_t index);
+  Status resize(std::int64_t index);
+  std::int64_t origin() const;
+  PacketSink video_sink();
   void count_late(std::int64_t frames, microseconds now);
   microseconds since_first(std::int64_t index) const {
     return due_time(settings_.video.rate, index) - due_time(settings_.video.rate, first_frame_);
@@ -40,6 +43,7 @@ class SyntheticFeed {
   std::unique_ptr<VideoEncoder> video_;
   std::unique_ptr<AudioEncoder> audio_;  // null without audio
   std::unique_ptr<TsMuxer> muxer_;
+  std::int64_t resizes_ = 0;
   std::int64_t frames_left_out_ = 0;
   microseconds told_at_{-10 * kMicrosecond};
 };
@@ -92,30 +96,59 @@ Status SyntheticFeed::run(Pace& pace) {
       index += behind - 1;
       continue;
     }
+    if (Status resized = resize(index); !resized) return resized;
     if (Status added = add_frame(index); !added) return added;
   }
   return {};
 }
 
+// As an encoder whose operator sets another picture size: the old one's last pictures, then new
+// parameter sets and an IDR.
+Status SyntheticFeed::resize(std::int64_t index) {
+  if (!settings_.resize_every) return {};
+  const std::int64_t due = since_first(index) / *settings_.resize_every;
+  if (due == resizes_) return {};
+  resizes_ = due;
+  if (Status flushed = video_->flush(video_sink()); !flushed) return flushed;
+  VideoSettings video = settings_.video;
+  if (due % 2 != 0) {
+    video.width = video.width / 4 * 2;
+    video.height = video.height / 4 * 2;
+  }
+  Result<TestCard> card =
+      TestCard::create(video.width, video.height, settings_.name, video.grain_percent);
+  if (!card) return std::unexpected(card.error());
+  card_ = std::move(*card);
+  auto encoder = VideoEncoder::create(video);
+  if (!encoder) return std::unexpected(encoder.error());
+  video_ = std::move(*encoder);
+  return {};
+}
+
+// A timestamp below zero has no place in 33 bits; audio begins before the first frame (priming).
+std::int64_t SyntheticFeed::origin() const {
+  constexpr std::int64_t kWrap = std::int64_t{1} << 33;
+  return settings_.start_pts < 90'000 ? settings_.start_pts + kWrap : settings_.start_pts;
+}
+
+PacketSink SyntheticFeed::video_sink() {
+  return [this](AVPacket& packet) {
+    return muxer_->write(packet, 0, video_->context().time_base, origin());
+  };
+}
+
 Status SyntheticFeed::add_frame(std::int64_t index) {
   const auto due = due_time(settings_.video.rate, index);
-  // A timestamp below zero has no place in 33 bits; audio begins before the first frame (priming).
-  constexpr std::int64_t kWrap = std::int64_t{1} << 33;
-  const std::int64_t origin =
-      settings_.start_pts < 90'000 ? settings_.start_pts + kWrap : settings_.start_pts;
   if (audio_) {
     const AVRational time_base = audio_->context().time_base;
     Status added = audio_->encode_until(sample_at(due), [&](AVPacket& packet) {
-      return muxer_->write(packet, 1, time_base, origin);
+      return muxer_->write(packet, 1, time_base, origin());
     });
     if (!added) return added;
   }
-  const AVRational time_base = video_->context().time_base;
   const BurnedTime burned = std::chrono::time_point_cast<std::chrono::milliseconds>(due);
   const std::int64_t number = index - first_frame_;
-  return video_->encode(card_.draw(burned, number), number, [&](AVPacket& packet) {
-    return muxer_->write(packet, 0, time_base, origin);
-  });
+  return video_->encode(card_.draw(burned, number), number, video_sink());
 }
 
 void SyntheticFeed::count_late(std::int64_t frames, microseconds now) {

@@ -1,5 +1,6 @@
 #include "ts_muxer.h"
 
+#include <cmath>
 #include <utility>
 
 namespace mirror::source {
@@ -17,7 +18,7 @@ Result<std::unique_ptr<TsMuxer>> TsMuxer::create(
       result < 0) {
     return fail("mpegts: {}", av_error(result));
   }
-  std::unique_ptr<TsMuxer> muxer(new TsMuxer(context, output));
+  std::unique_ptr<TsMuxer> muxer(new TsMuxer(settings, context, output));
   auto* buffer = static_cast<unsigned char*>(av_malloc(kWriteBytes));
   context->pb = avio_alloc_context(buffer, kWriteBytes, 1, muxer.get(), nullptr, on_bytes, nullptr);
   context->flags |= AVFMT_FLAG_FLUSH_PACKETS | AVFMT_FLAG_CUSTOM_IO;
@@ -49,13 +50,18 @@ TsMuxer::~TsMuxer() {
 Status TsMuxer::write(AVPacket& packet, int stream, AVRational time_base, std::int64_t offset) {
   const AVRational target = context_->streams[stream]->time_base;
   av_packet_rescale_ts(&packet, time_base, target);
-  if (packet.pts != AV_NOPTS_VALUE) packet.pts += offset;
-  if (packet.dts != AV_NOPTS_VALUE) packet.dts += offset;
+  if (packet.pts != AV_NOPTS_VALUE) packet.pts = drifted(packet.pts + offset);
+  if (packet.dts != AV_NOPTS_VALUE) packet.dts = drifted(packet.dts + offset);
   packet.stream_index = stream;
   const int result = av_write_frame(context_, &packet);
   if (!written_) return std::exchange(written_, Status{});
   if (result < 0) return fail("mpegts: {}", av_error(result));
   return {};
+}
+
+std::int64_t TsMuxer::drifted(std::int64_t time) {
+  if (!first_) first_ = time;
+  return time + std::llround(static_cast<double>(time - *first_) * settings_.drift_ppm / 1e6);
 }
 
 int TsMuxer::on_bytes(void* opaque, std::uint8_t* bytes, int size) {

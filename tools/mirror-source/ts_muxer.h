@@ -4,7 +4,9 @@
 // frames are not gathered. Used by one thread.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -18,6 +20,8 @@ struct TsMuxerSettings {
   // Real encoders leave PES_packet_length of video 0 (ISO/IEC 13818-1, 2.4.3.7), so that a receiver
   // knows the end of a picture only when the next begins; libavformat does so too.
   bool video_pes_length = false;
+  // How fast the feed's clock runs beside the true one: timestamps grow by so many millionths more.
+  double drift_ppm = 0;
 };
 
 class TsMuxer {
@@ -33,12 +37,16 @@ class TsMuxer {
   Status write(AVPacket& packet, int stream, AVRational time_base, std::int64_t offset);
 
  private:
-  TsMuxer(AVFormatContext* context, Output& output) : context_(context), output_(output) {}
+  TsMuxer(const TsMuxerSettings& settings, AVFormatContext* context, Output& output)
+      : settings_(settings), context_(context), output_(output) {}
+  std::int64_t drifted(std::int64_t time);
   static int on_bytes(void* opaque, std::uint8_t* bytes, int size);
 
+  const TsMuxerSettings settings_;
   AVFormatContext* const context_;
   Output& output_;
-  Status written_;  // the output's last error, which libavformat cannot carry
+  std::optional<std::int64_t> first_;  // the first timestamp written: drift begins there
+  Status written_;                     // the output's last error, which libavformat cannot carry
 };
 
 }  // namespace mirror::source

@@ -1,6 +1,6 @@
 // What the server says about its streams: GET /api/v1/streams, and how far its clock is from ours.
 
-export type StreamState = 'live' | 'reconnecting' | 'waiting' | 'ended' | 'failed';
+export type StreamState = 'live' | 'reconnecting' | 'connecting' | 'ended' | 'failed';
 
 export interface Rendition {
   name: string;
@@ -13,6 +13,7 @@ export interface Stream {
   key: string;
   state: StreamState;
   since?: string;
+  why?: string | null;
   error?: string | null;
   source?: {
     protocol?: string;

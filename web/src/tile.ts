@@ -7,7 +7,7 @@ import { StreamPlayer } from './player';
 const kBadge: Record<StreamState, string> = {
   live: 'Live',
   reconnecting: 'Reconnecting',
-  waiting: 'Waiting',
+  connecting: 'Connecting',
   ended: 'Ended',
   failed: 'Failed',
 };
@@ -139,8 +139,8 @@ export class Tile {
   private explain(player: string, error: string | undefined): string {
     const { stream } = this;
     switch (stream.state) {
-      case 'waiting': return 'Waiting for the first picture';
-      case 'reconnecting': return 'The publisher is gone; waiting for it to return';
+      case 'connecting': return 'Waiting for the first picture';
+      case 'reconnecting': return 'The publisher is away; waiting for it to return';
       case 'ended': return 'Ended';
       case 'failed': return stream.error ?? 'This stream cannot be shown';
       case 'live':

@@ -112,6 +112,31 @@ async function decodeRaw(file, args) {
   return bytes;
 }
 
+const kThumbnail = { width: 32, height: 18 };
+
+// Every picture of a file in grey, 32x18: enough to tell a torn one from a whole one, too small for
+// what an encoder changes.
+export async function thumbnails(file) {
+  const { width, height } = kThumbnail;
+  const scale = `scale=${width}:${height}:flags=area,format=gray`;
+  const raw = await decodeRaw(file, ['-map', '0:v', '-vf', scale, '-vsync', 'passthrough', '-f', 'rawvideo']);
+  const bytes = width * height;
+  return Array.from({ length: raw.length / bytes }, (_, at) => raw.subarray(at * bytes, (at + 1) * bytes));
+}
+
+// How far each picture is from the one of `originals` that it is likest: the most that any pixel
+// differs, of 255.
+export function strangeness(pictures, originals) {
+  const apart = (a, b, limit) => {
+    let most = 0;
+    for (let i = 0; i < a.length && most < limit; ++i) most = Math.max(most, Math.abs(a[i] - b[i]));
+    return most;
+  };
+  return pictures.map((picture) =>
+    originals.reduce((least, original) => Math.min(least, apart(picture, original, least)), 255),
+  );
+}
+
 // Seconds, on the file's own timeline, at which the test card's flash begins (burned_clock.h says
 // where it is).
 export async function flashTimes(file) {

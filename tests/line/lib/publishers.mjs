@@ -25,6 +25,23 @@ export function publishWithSource(t, server, streamId, args = []) {
   return ending(t, new Child(binary('mirror-source'), all, { env: sourceEnvironment }));
 }
 
+// Sound alone: a publisher whose stream exists and costs next to nothing.
+export function publishTone(t, server, streamId) {
+  return ending(
+    t,
+    new Child('ffmpeg', [
+      '-hide_banner', '-loglevel', 'warning', '-nostdin', '-re', '-f', 'lavfi', '-i', 'sine',
+      '-c:a', 'aac', '-f', 'mpegts', server.srtUrl(streamId),
+    ]),
+  );
+}
+
+// A stream id in the standard form (SRT Access Control), for a URL.
+export function accessControl(key, { token, user } = {}) {
+  const more = `${user ? `,u=${user}` : ''}${token ? `,s=${token}` : ''}`;
+  return encodeURIComponent(`#!::r=${key},m=publish${more}`);
+}
+
 const kTsPacket = 188;
 const kPayload = 7 * kTsPacket;  // what fits one SRT packet of live mode
 
@@ -49,7 +66,8 @@ function clockOf(ts) {
 // Sends `bytes` over SRT at the pace of their PCR, or at `bitsPerSecond`. The bytes go as they are:
 // to ffmpeg they are just data. (srt-live-transmit would do, but spins for ever at the end of its
 // standard input.) While `silent` is set on what this returns, the connection stands and nothing is sent.
-export function publishRaw(t, server, streamId, bytes, { bitsPerSecond } = {}) {
+// `endless` begins them again at their end, until the publisher is stopped.
+export function publishRaw(t, server, streamId, bytes, { bitsPerSecond, endless = false } = {}) {
   const child = ending(
     t,
     new Child(
@@ -83,7 +101,10 @@ export function publishRaw(t, server, streamId, bytes, { bitsPerSecond } = {}) {
       child.process.stdin.write(bytes.subarray(sent, Math.min(sent + kPayload, bytes.length)));
       sent = Math.min(sent + kPayload, bytes.length);
     }
-    if (sent >= bytes.length) {
+    if (sent >= bytes.length && endless) {
+      began = now;
+      sent = mark = 0;
+    } else if (sent >= bytes.length) {
       clearInterval(timer);
       child.process.stdin.end();
     }

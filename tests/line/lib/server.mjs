@@ -111,11 +111,11 @@ export function request(port, target, { method = 'GET', headers, agent, signal }
 }
 
 export class Server {
-  // Starts `mirror serve` and waits until it serves. `env` adds to or replaces settings. What it
-  // holds ends with the test `t`, which fails if the server did not end in order, or if a sanitizer
+  // Starts `mirror serve` and waits until it serves. `env` adds to or replaces settings, `config` is
+  // the text of a configuration file, for what the environment cannot say. What it holds ends with the test `t`, which fails if the server did not end in order, or if a sanitizer
   // has something to say.
-  static async start(t, env = {}) {
-    const server = await Server.launch(t, env);
+  static async start(t, env = {}, config = '') {
+    const server = await Server.launch(t, env, config);
     await eventually(
       'the server serves',
       async () => {
@@ -130,7 +130,7 @@ export class Server {
   }
 
   // The same without waiting: for servers that are not meant to start.
-  static async launch(t, env = {}) {
+  static async launch(t, env = {}, config = '') {
     const server = new Server();
     server.httpPort = Number(env.MIRROR_HTTP_PORT ?? (await freeTcpPort()));
     server.httpsPort = Number(env.MIRROR_HTTPS_PORT ?? (await freePort()));
@@ -146,7 +146,13 @@ export class Server {
       MIRROR_LOG_FORMAT: 'json',
       ...env,
     };
-    server.child = new Child(binary('mirror'), ['serve'], { env: { ...environment, ...settings } });
+    const args = ['serve'];
+    if (config) {
+      const file = path.join(server.stateDir, 'mirror.yaml');
+      fs.writeFileSync(file, config);
+      args.push('-c', file);
+    }
+    server.child = new Child(binary('mirror'), args, { env: { ...environment, ...settings } });
     whenOver(t, () => server.end(t));
     return server;
   }

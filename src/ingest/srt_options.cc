@@ -1,0 +1,131 @@
+#include "ingest/srt_options.h"
+
+#include <fmt/format.h>
+#include <srt/access_control.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string_view>
+
+namespace mirror::ingest {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Packets that may arrive in disorder before they count as lost.
+constexpr int kReorderPacketsMax = 40;
+constexpr std::int64_t kPayloadBytes = 1316;
+constexpr std::int64_t kMssBytes = 1500;
+constexpr std::int64_t kHeaderBytes = 28;  // IPv4 and UDP, as libsrt counts its buffers
+constexpr int kFlightPacketsMin = 25'600;  // libsrt's default
+
+template <class T>
+bool set(SRTSOCKET socket, SRT_SOCKOPT option, T value) {
+  return srt_setsockflag(socket, option, &value, sizeof value) != SRT_ERROR;
+}
+
+bool set_buffers(SRTSOCKET socket, milliseconds latency, std::int64_t bitrate_bps) {
+  const int packets = receive_buffer_packets(latency, bitrate_bps);
+  // The flight window caps the receive buffer, so it is set first.
+  return set(socket, SRTO_FC, std::max(kFlightPacketsMin, packets)) &&
+         set(socket, SRTO_RCVBUF, static_cast<int>(packets * (kMssBytes - kHeaderBytes)));
+}
+
+std::string_view access_control_name(int code) {
+  switch (code) {
+    case SRT_REJX_BAD_REQUEST:
+      return "bad request";
+    case SRT_REJX_UNAUTHORIZED:
+      return "unauthorized";
+    case SRT_REJX_OVERLOAD:
+      return "overload";
+    case SRT_REJX_FORBIDDEN:
+      return "forbidden";
+    case SRT_REJX_NOTFOUND:
+      return "not found";
+    case SRT_REJX_BAD_MODE:
+      return "bad mode";
+    case SRT_REJX_UNACCEPTABLE:
+      return "unacceptable";
+    case SRT_REJX_CONFLICT:
+      return "conflict";
+    case SRT_REJX_NOTSUP_MEDIA:
+      return "media type not supported";
+    case SRT_REJX_LOCKED:
+      return "locked";
+    case SRT_REJX_ISE:
+      return "internal server error";
+    case SRT_REJX_DOWN:
+      return "down";
+    default:
+      return "refused";
+  }
+}
+
+}  // namespace
+
+Status check_passphrase(const std::string& passphrase) {
+  if (passphrase.size() >= kPassphraseBytesMin && passphrase.size() <= kPassphraseBytesMax) {
+    return {};
+  }
+  return fail("the passphrase must have 10 to 79 characters");
+}
+
+int receive_buffer_packets(milliseconds latency, std::int64_t bitrate_bps) {
+  constexpr milliseconds kRoundTripMax{500};
+  constexpr std::int64_t kPacketsMin = 8192;
+  constexpr std::int64_t kPacketsMax = 1 << 17;
+  const std::int64_t held_ms = (std::max(latency, milliseconds(1000)) + kRoundTripMax).count();
+  const std::int64_t bytes = bitrate_bps / 8 * held_ms / 1000;
+  return static_cast<int>(std::clamp(bytes / kPayloadBytes * 5 / 4, kPacketsMin, kPacketsMax));
+}
+
+Status set_transport(const SrtSocket& socket, const SrtTransport& transport) {
+  const bool ok =
+      socket.set(SRTO_RCVSYN, false) && socket.set(SRTO_REUSEADDR, false) &&
+      socket.set(SRTO_RCVLATENCY, static_cast<int>(transport.latency.count())) &&
+      socket.set(SRTO_LOSSMAXTTL, kReorderPacketsMax) &&
+      socket.set(SRTO_PEERIDLETIMEO, static_cast<int>(transport.peer_idle_timeout.count())) &&
+      socket.set(SRTO_ENFORCEDENCRYPTION, true) &&
+      set_buffers(socket.id(), transport.latency, transport.bitrate_bps_max) &&
+      socket.set(SRTO_UDP_RCVBUF, transport.udp_receive_buffer_bytes);
+  if (!ok) return fail("options: {}", srt_getlasterror_str());
+  return {};
+}
+
+bool set_latency(SRTSOCKET socket, milliseconds latency, std::int64_t bitrate_bps) {
+  return set(socket, SRTO_RCVLATENCY, static_cast<int>(latency.count())) &&
+         set_buffers(socket, latency, bitrate_bps);
+}
+
+bool set_passphrase(SRTSOCKET socket, const std::string& passphrase) {
+  return srt_setsockflag(socket, SRTO_PASSPHRASE, passphrase.data(),
+                         static_cast<int>(passphrase.size())) != SRT_ERROR;
+}
+
+int granted_receive_buffer(int wanted) {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return 0;
+  int granted = 0;
+  socklen_t size = sizeof granted;
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &wanted, sizeof wanted);
+  getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &size);
+  close(fd);
+  return granted / 2;  // it is reported doubled
+}
+
+std::string reject_text(int code) {
+  if (code >= SRT_REJC_PREDEFINED) return fmt::format("{} ({})", access_control_name(code), code);
+  switch (code) {
+    case SRT_REJ_BADSECRET:
+      return "the passphrase is wrong";
+    case SRT_REJ_UNSECURE:
+      return "one end has a passphrase and the other has none";
+    case SRT_REJ_TIMEOUT:
+      return "no answer";
+    default:
+      return fmt::format("{} ({})", srt_rejectreason_str(code), code);
+  }
+}
+
+}  // namespace mirror::ingest
