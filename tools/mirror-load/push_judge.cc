@@ -74,7 +74,11 @@ void PushJudge::take_track(const push::TrackInfo& info, Stats& stats) {
     return;
   }
   // Told again: the subscription begins anew.
-  if (!track->name.empty()) track->last.reset();
+  if (!track->name.empty()) {
+    track->last.reset();
+    track->dropped.clear();
+    track->taken.clear();
+  }
   track->name = std::move(name);
   track->timescale = info.timescale;
   for (const Early& each : std::exchange(track->early, {})) {
@@ -222,6 +226,14 @@ bool PushJudge::was_told(const Track& track, Position from, Position to) const {
   return false;
 }
 
+// Whether DROPPED gave it up, and it came for the first time all the same.
+bool PushJudge::was_on_its_way(const Track& track, Position at) const {
+  return !in_order_ && !track.taken.contains(at) &&
+         std::ranges::any_of(track.dropped, [&](const auto& range) {
+           return range.first <= at && at <= range.second;
+         });
+}
+
 void PushJudge::put_in_order(Track& track, SteadyTime now, Stats& stats) {
   while (!track.waiting.empty()) {
     const auto& [at, part] = *track.waiting.begin();
@@ -235,7 +247,10 @@ void PushJudge::put_in_order(Track& track, SteadyTime now, Stats& stats) {
     } else if (patient && now - part.at < kPatience / 4) {
       return;  // an earlier one may have been overtaken
     }
-    check_order(track, at, part, told, stats);
+    const bool behind = track.last && at <= track.last->first;
+    if (!behind || !was_on_its_way(track, at)) check_order(track, at, part, told, stats);
+    track.taken.insert(at);
+    if (track.taken.size() > kOpenPartsMax) track.taken.erase(track.taken.begin());
     if (!track.last || at > track.last->first) {
       const auto ticks = static_cast<double>(part.ends - part.begins);
       const microseconds duration(static_cast<std::int64_t>(ticks * 1e6 / track.timescale));
@@ -244,7 +259,6 @@ void PushJudge::put_in_order(Track& track, SteadyTime now, Stats& stats) {
         stats.stalled += *stall;
       }
       track.last = {at, part};
-      std::erase_if(track.dropped, [&](const auto& range) { return range.second < at; });
     }
     track.waiting.erase(track.waiting.begin());
   }

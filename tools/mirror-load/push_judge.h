@@ -4,14 +4,16 @@
 // position and by its media time; holes only where DROPPED told them, and an independent part
 // behind them; the bytes those that every other wall got, the boxes in them those that the frame
 // says. On a carrier whose streams overtake each other, parts and DROPPED are put in order first:
-// a hole counts once it has lasted for kPatience. Limits: kTracksMax tracks, kOpenPartsMax parts
-// under way or waiting for their order on each; what is beyond is a protocol fault.
+// a hole counts once it has lasted for kPatience, and what DROPPED named may have been on its way
+// and come whole, once. Limits: kTracksMax tracks, kOpenPartsMax parts under way or waiting for
+// their order on each; what is beyond is a protocol fault.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -73,7 +75,8 @@ class PushJudge {
     std::vector<Early> early;
     std::map<Position, Open> open;
     std::map<Position, Arrived> waiting;
-    std::vector<std::pair<Position, Position>> dropped;
+    std::vector<std::pair<Position, Position>> dropped;  // the last kDroppedMax
+    std::set<Position> taken;                            // the last kOpenPartsMax
     std::optional<std::pair<Position, Arrived>> last;
     PlayoutBuffer buffer;
   };
@@ -92,6 +95,7 @@ class PushJudge {
   void take_dropped(const push::Dropped& dropped, SteadyTime now, Stats& stats);
   void put_in_order(Track& track, SteadyTime now, Stats& stats);
   bool was_told(const Track& track, Position from, Position to) const;
+  bool was_on_its_way(const Track& track, Position at) const;
   void check_order(const Track& track, Position at, const Arrived& part, bool told, Stats& stats);
 
   PartLedger& ledger_;

@@ -143,6 +143,25 @@ TEST(PushJudge, RepeatsAreFound) {
   EXPECT_EQ(session.count(Fault::kRepeat), 1U);
 }
 
+// On streams of their own: it was on its way when the server gave it up.
+TEST(PushJudge, WhatWasDroppedMayComeWholeOnceWhereStreamsOvertake) {
+  for (const bool in_order : {false, true}) {
+    Session session(in_order);
+    session.track();
+    for (std::uint64_t n = 0; n < 3; ++n) session.take(0, n);
+    session.now += PushJudge::kPatience;
+    session.judge.check_time(session.now, session.stats);
+    session.drop({0, 3}, {0, 4}, 2);
+    session.take(1, 0);
+    EXPECT_EQ(session.stats.fault_count(), 0U);
+    session.take(0, 4);
+    EXPECT_EQ(session.count(Fault::kRepeat), in_order ? 1U : 0U);
+    session.take(0, 4);
+    session.take(0, 2);
+    EXPECT_EQ(session.count(Fault::kRepeat), in_order ? 3U : 2U);
+  }
+}
+
 TEST(PushJudge, OtherBytesThanAnotherWallGotAreFound) {
   Session session;
   session.track();
