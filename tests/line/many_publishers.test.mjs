@@ -23,7 +23,7 @@ test('25 publishers on one port, and no room for another', { skip, timeout: 300_
     MIRROR_HLS_WINDOW_SECONDS: '60',
     MIRROR_HLS_RECONNECT_HOLD_SECONDS: '3',
   });
-  const size = { size: '160x90', fps: '25' };
+  const size = { size: '192x108', fps: '25' };
   const file = await testCard({ seconds: 10, codec: 'h264', ...size, args: ['--bitrate', '300k', '--gop', '1'] });
   const publish = (key) => publishWithSource(t, server, key, ['--loop-file', file]);
   const streamsNow = async () => new Map(

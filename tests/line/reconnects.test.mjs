@@ -99,6 +99,7 @@ async function publishOnAndOn(t, secret) {
     t.diagnostic(`${published} publications in ${footprints.length} rounds; RSS ${footprints[0].rssKb} kB after the ` +
       `first, ${mean(early, 'rssKb') | 0} in the second fifth, ${mean(late, 'rssKb') | 0} kB in the last; threads ` +
       `${most(early, 'threads')}, ${most(late, 'threads')}; files ${most(early, 'files')}, ${most(late, 'files')}`);
+    t.diagnostic(`RSS in MB, by round: ${footprints.map(({ rssKb }) => Math.round(rssKb / 1024)).join(' ')}`);
     assert.ok(footprints.length >= 5, 'enough rounds to judge by');
     assert.ok(mean(late, 'rssKb') < mean(early, 'rssKb') * 1.05 + 1024, 'memory is flat');
     assert.ok(most(late, 'threads') <= most(early, 'threads'), 'threads are flat');

@@ -8,7 +8,6 @@ import { Viewer } from './viewer.mjs';
 export const tinyProxies = {
   MIRROR_TRANSCODE_WIDTH: '160',
   MIRROR_TRANSCODE_HEIGHT: '90',
-  MIRROR_TRANSCODE_VIDEO_BITRATE: '200k',
   MIRROR_TRANSCODE_PRESET: 'ultrafast',
 };
 export const kTinyVideo = 'v90';
