@@ -18,7 +18,9 @@ std::string_view name_of(Fault fault) {
 
 namespace {
 
-// A server may give up a viewer who does not keep up, and the parts that it asks for too late.
+// A server may give up a viewer who does not keep up, and the parts that it asks for too late. Over
+// WebTransport a slow viewer's streams overtake each other by more than a judge waits for: what was
+// a hole then comes as a repeat.
 bool slowness_explains(Fault fault) {
   switch (fault) {
     case Fault::kConnect:
@@ -29,6 +31,7 @@ bool slowness_explains(Fault fault) {
     case Fault::kShortBody:
     case Fault::kStale:
     case Fault::kGap:
+    case Fault::kRepeat:
       return true;
     default:
       return false;
