@@ -45,7 +45,7 @@ class PartLedger {
   struct Judgement {
     std::size_t whole = 0;
     std::size_t dropped = 0;
-    bool to_the_end = false;
+    bool accounted = false;  // to the last part
   };
   // Every part of `name` ("cam/v360") from the first one that this viewer knows of to the last is
   // whole, byte for byte, or told as dropped; behind what was dropped the next is independent.
@@ -57,9 +57,7 @@ class PartLedger {
       if (each.name == name) track = &each;
     }
     const auto found = published.renditions.find(name);
-    if (track == nullptr || track->parts.empty() || found == published.renditions.end()) {
-      return judgement;
-    }
+    if (track == nullptr || found == published.renditions.end()) return judgement;
     const Published::Rendition& rendition = found->second;
     std::map<hls::PartPosition, int> dropped;
     for (const push::Dropped& one : track->drops) {
@@ -72,14 +70,16 @@ class PartLedger {
         EXPECT_EQ(one.parts, parts) << "the count of what was dropped";
       }
     }
-    auto first = track->parts.begin()->first;
+    if (track->parts.empty() && dropped.empty()) return judgement;
+    auto first = track->parts.empty() ? dropped.begin()->first : track->parts.begin()->first;
     if (!dropped.empty()) first = std::min(first, dropped.begin()->first);
     bool gap = false;
+    bool accounted = true;
     for (auto it = rendition.lower_bound(first); it != rendition.end(); ++it) {
       const auto& [at, part] = *it;
       const auto got = track->parts.find(at);
       const bool whole = got != track->parts.end() && got->second.whole;
-      judgement.to_the_end = whole || dropped.contains(at);
+      accounted = accounted && (whole || dropped.contains(at));
       if (whole) {
         ++judgement.whole;
         if (!quiet) {
@@ -95,6 +95,7 @@ class PartLedger {
       }
       gap = !whole;
     }
+    judgement.accounted = accounted;
     return judgement;
   }
 
