@@ -146,7 +146,8 @@ std::string iso8601(WallTime time) {
 
 std::string streams_json(const stream::Registry& registry, WallTime now) {
   Json streams = Json::array();
-  for (const auto& [key, stream] : *registry.streams()) streams.push_back(to_json(*stream));
+  const auto registered = registry.streams();
+  for (const auto& [key, stream] : *registered) streams.push_back(to_json(*stream));
   return dump({{"now", iso8601(now)}, {"streams", std::move(streams)}});
 }
 

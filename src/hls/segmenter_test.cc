@@ -20,7 +20,8 @@ class SegmenterTest : public testing::Test {
   // "3+3g+1." per segment: slots of its parts, "g" behind a gap, and a dot when complete.
   std::string shape() const {
     std::string text;
-    for (const auto& segment : view()->segments) {
+    const auto now = view();
+    for (const auto& segment : now->segments) {
       if (!text.empty()) text += ' ';
       if (segment->discontinuity) text += '!';
       for (std::size_t i = 0; i < segment->parts.size(); ++i) {

@@ -96,11 +96,13 @@ void Registry::sweep() {
 void Registry::stop_all() {
   stopping_.store(true, std::memory_order_release);
   const std::lock_guard lock(writers_);
-  for (const auto& [key, stream] : *streams_.read()) stream->stop();
+  const auto streams = streams_.read();
+  for (const auto& [key, stream] : *streams) stream->stop();
 }
 
 bool Registry::all_ended() const {
-  for (const auto& [key, stream] : *streams_.read()) {
+  const auto streams = streams_.read();
+  for (const auto& [key, stream] : *streams) {
     if (!stream->ended()) return false;
   }
   return true;

@@ -175,7 +175,9 @@ export class Server {
   }
 
   excerpt() {
-    return `--- the server's last words ---\n${this.child.stderr.slice(-6000)}\n---`;
+    const { code, signal } = this.child.result ?? {};
+    const end = this.child.result ? `; it ended with ${signal ?? code}` : '';
+    return `--- the server's last words${end} ---\n${this.child.stderr.slice(-6000)}\n---`;
   }
 
   // The first log line that `predicate` takes.
@@ -252,6 +254,9 @@ export class Server {
     try {
       if (this.child.result) {
         assert.doesNotMatch(this.child.stderr, kSanitizerReport);
+        // What a test ended itself with SIGKILL is its own affair; a crash never is.
+        const { signal } = this.child.result;
+        assert.ok(signal === null || signal === 'SIGKILL', `crashed: ${signal}\n${this.excerpt()}`);
       } else {
         await this.stop();
       }
