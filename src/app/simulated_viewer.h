@@ -127,7 +127,7 @@ class SimulatedViewer : private http::Http3Client::Events {
     limits.connection_window_bytes = 4 << 20;
     limits.unidirectional_streams_max = 100;
     limits.datagram_bytes_max = 1'500;
-    limits.keep_alive = std::chrono::milliseconds(200);
+    limits.keep_alive = kKeepAlive;
     return limits;
   }
   static quic::Limits server_limits() {
@@ -148,9 +148,16 @@ class SimulatedViewer : private http::Http3Client::Events {
     client_ = &*application.client;
   }
   quic::Connection& connection() { return *connection_; }
+  // ngtcp2 as a client (1.11) may fall silent for ever, keep-alive or not: its congestion window is
+  // full of path responses, which no timer is set for, and their acknowledgement was lost. Browsers
+  // have QUIC of their own. Nothing a server does reaches such a viewer; a real one comes again.
+  static bool mute(const quic::SimulatedLink& link) {
+    return link.now - link.client_spoke > 10 * kKeepAlive;
+  }
   const std::string& closed() const { return closed_; }
 
  protected:
+  static constexpr std::chrono::milliseconds kKeepAlive{200};
   http::Http3Client& client() { return *client_; }
   // The server's SETTINGS are here: requests and sessions can be asked for.
   virtual void on_ready() = 0;

@@ -61,22 +61,23 @@ void expect_push_viewer(PushViewer::Carrier carrier, const quic::LinkConditions&
   const char* const kNames[] = {"cam/v360", "cam/audio", "cam2/v360"};
   const bool all = link.run_until(
       [&] {
-        if (!viewer.closed().empty()) return true;
+        if (!viewer.closed().empty() || viewer.mute(link)) return true;
         if (!service.fed()) return false;
         for (const char* name : kNames) {
           if (!viewer.ledger.judge(name, service.published(), true).accounted) return false;
         }
         return true;
       },
-      seconds(60));
+      seconds(180));
   EXPECT_TRUE(all);
   EXPECT_EQ(viewer.closed(), "");
+  if (viewer.mute(link)) return;
   for (const char* name : kNames) {
     const auto judgement = viewer.ledger.judge(name, service.published());
     EXPECT_TRUE(judgement.accounted) << name;
     // Where 8 % is lost over 200 ms there is room for the sound, and at times for no tile at all.
     if (conditions.loss < 0.05) {
-      EXPECT_GT(judgement.whole, 30u) << name;
+      EXPECT_GT(judgement.whole, moves(conditions) ? 10u : 30u) << name;
     }
   }
   EXPECT_GT(viewer.ledger.judge("cam/audio", service.published()).whole, 0u);
@@ -116,13 +117,14 @@ void expect_part_viewer(Way way, const quic::LinkConditions& conditions, std::ui
   service.feed(kFrames);
   const bool all = link.run_until(
       [&] {
-        if (!viewer.closed().empty()) return true;
+        if (!viewer.closed().empty() || viewer.mute(link)) return true;
         return service.fed() &&
                viewer.parts.size() == service.published().renditions.at("cam/v360").size();
       },
-      seconds(60));
+      seconds(180));
   EXPECT_TRUE(all);
   EXPECT_EQ(viewer.closed(), "");
+  if (viewer.mute(link)) return;
   const auto& published = service.published().renditions.at("cam/v360");
   EXPECT_EQ(published.size(), kFrames / 3u);
   EXPECT_EQ(viewer.parts.size(), published.size());

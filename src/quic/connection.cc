@@ -101,6 +101,15 @@ struct Connection::Callbacks {
     return 0;
   }
 
+  static int path_validated(ngtcp2_conn*, std::uint32_t, const ngtcp2_path* path,
+                            const ngtcp2_path*, ngtcp2_path_validation_result result, void* user) {
+    if (result != NGTCP2_PATH_VALIDATION_RESULT_SUCCESS) return 0;
+    Connection& c = self(user);
+    c.proven_ = path_of(*path).remote;
+    if (c.proven_ == c.path_.remote) c.allowance_.proven();
+    return 0;
+  }
+
   static int new_connection_id(ngtcp2_conn*, ngtcp2_cid* id, std::uint8_t* token, std::size_t,
                                void* user) {
     Connection& c = self(user);
@@ -288,6 +297,7 @@ struct Connection::Callbacks {
     calls.version_negotiation = ngtcp2_crypto_version_negotiation_cb;
     calls.rand = &rand;
     calls.get_path_challenge_data = &path_challenge;
+    calls.path_validation = &path_validated;
     calls.get_new_connection_id = &new_connection_id;
     calls.remove_connection_id = &remove_connection_id;
     calls.dcid_status = &peer_id_status;
@@ -311,6 +321,7 @@ Connection::Connection(Owner& owner, const Path& path, Side side)
     : owner_(owner),
       side_(side),
       path_(path),
+      proven_(path.remote),
       remote_name_(path.remote.name()),
       reference_{&Callbacks::conn_of, this},
       opened_limit_(owner.limits().streams_opened_burst, owner.limits().streams_opened_per_second),
@@ -471,7 +482,9 @@ Connection::Received Connection::receive(std::span<const std::uint8_t> datagram,
     fail(rc);
   } else {
     note_path();
+    if (path.remote == path_.remote) allowance_.received(datagram.size());
   }
+  held_back_ = false;
   mark_due();
   return Received::kOk;
 }
@@ -483,12 +496,18 @@ void Connection::note_path() {
   if (!(now_on.remote == path_.remote)) {
     remote_name_ = now_on.remote.name();
     owner_.metrics().migrations.Increment();
+    if (now_on.remote == proven_) {
+      allowance_.proven();
+    } else if (side_ == Side::kServer) {
+      allowance_.moved(now());
+    }
   }
   path_ = now_on;
 }
 
 SteadyTime Connection::expiry() const {
   if (state_ == State::kOver) return SteadyTime::max();
+  if (held_back_) return allowance_.until();  // no timer's packet may go: it would be due for ever
   const ngtcp2_tstamp when = ngtcp2_conn_get_expiry(conn_);
   if (when >= static_cast<ngtcp2_tstamp>(INT64_MAX)) return SteadyTime::max();
   return SteadyTime(std::chrono::nanoseconds(static_cast<std::int64_t>(when)));
@@ -616,10 +635,18 @@ Connection::Written Connection::write(SendBuffer& out) {
     ngtcp2_path_storage path;
     ngtcp2_path_storage_zero(&path);
     ngtcp2_pkt_info info{};
-    const ngtcp2_ssize size = write_packet(out.room(), path.path, info);
+    const std::size_t allowed = allowance_.left(now());
+    held_back_ = allowed == 0;
+    if (held_back_) break;
+    const auto room = out.room();
+    const ngtcp2_ssize size =
+        write_packet(room.first(std::min(room.size(), allowed)), path.path, info);
     unpark();
     if (size < 0) fail(static_cast<int>(size));
     if (size <= 0) break;
+    if (Address::of(path.path.remote.addr, path.path.remote.addrlen) == path_.remote) {
+      allowance_.sent(static_cast<std::size_t>(size));
+    }
     if (!loses(Impairment::Way::kOut, static_cast<std::size_t>(size))) {
       out.add(static_cast<std::size_t>(size), path_of(path.path), info.ecn);
     }

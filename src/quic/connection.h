@@ -25,6 +25,7 @@
 #include "quic/impairment.h"
 #include "quic/limits.h"
 #include "quic/metrics.h"
+#include "quic/path_allowance.h"
 #include "quic/scheduler.h"
 #include "quic/send_buffer.h"
 #include "quic/send_queue.h"
@@ -201,6 +202,9 @@ class Connection final : public Transport {
   Owner& owner_;
   const Side side_;
   Path path_;
+  Address proven_;           // of the peer, validated last
+  PathAllowance allowance_;  // as a server, for path_.remote
+  bool held_back_ = false;   // by it, until more came from there
   std::string remote_name_;
   std::string server_name_;
   ngtcp2_crypto_conn_ref reference_{};

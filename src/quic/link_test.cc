@@ -62,6 +62,34 @@ INSTANTIATE_TEST_SUITE_P(
                           .rebind_every = milliseconds(2500)}}),
     [](const auto& which) { return which.param.name; });
 
+// The peer's address changes while the congestion window is full, and what it says next but a first
+// word is lost. From its keep-alives alone the server must come out of the amplification limit
+// again (RFC 9000, 8.1 and 9.3).
+TEST(Connection, GoesOnAfterAMoveWhoseFirstAnswersWereLost) {
+  Limits client_limits;
+  client_limits.keep_alive = milliseconds(200);
+  SimulatedLink link(1, {.rtt = milliseconds(40), .to_client_bytes_per_second = 200'000}, {},
+                     client_limits);
+  constexpr std::uint64_t kBytes = 1'000'000;
+  BlobClient& client = link.connect(nullptr, false, [](BlobClient& self) { self.ask(kBytes); });
+  ASSERT_TRUE(link.run_until([&] { return client.replies[0].received > kBytes / 4; }));
+  // What is under way to the old address is lost, and its acknowledgements with it.
+  link.tap = [](bool, std::span<const std::uint8_t>) { return false; };
+  link.run_for(milliseconds(300));
+  link.rebind();
+  std::optional<SteadyTime> moved;
+  link.tap = [&](bool to_server, std::span<const std::uint8_t>) {
+    if (!to_server) return true;
+    if (!moved) {
+      moved = link.now;
+      return true;
+    }
+    return link.now - *moved > milliseconds(500);
+  };
+  EXPECT_TRUE(link.run_until([&] { return client.all_whole(kBytes); }, seconds(30)))
+      << client.replies[0].received << " of " << kBytes;
+}
+
 TEST(Connection, BatchesManyPacketsOfOnePath) {
   Limits wide;
   wide.stream_window_bytes = 8 << 20;

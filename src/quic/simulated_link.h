@@ -375,6 +375,7 @@ class SimulatedLink {
   Connection* client_connection = nullptr;
   std::size_t applications = 0;
   std::size_t rebinds = 0;
+  SteadyTime client_spoke = now;  // sent anything at all
   std::size_t carried_bytes = 0;
   std::size_t packets_max_in_batch = 0;
   // What else belongs to a turn, between receiving and sending, and when it wants the next one.
@@ -411,6 +412,7 @@ class SimulatedLink {
 
   void send(bool to_server, std::span<const std::uint8_t> packet, const SendBuffer::Batch& batch) {
     carried_bytes += packet.size();
+    if (to_server) client_spoke = now;
     if (tap && !tap(to_server, packet)) return;
     if (packet.size() + 28 > conditions_.mtu || random_.chance(conditions_.loss)) return;
     Flight flight;
