@@ -2,6 +2,7 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -91,6 +92,10 @@ int await_end(const std::function<void()>& every_second, const std::function<voi
     }
   }
 }
+
+// What a stream held lies free in the arenas of threads that are gone: some 60 MB after twenty
+// streams, of which 1 MB is in use. glibc gives it back when it is asked to, an arena at a time.
+void give_memory_back() { ::malloc_trim(0); }
 
 // A name for this run that no earlier run had: milliseconds since 1970 in base 36.
 std::string epoch_of(WallTime now) {
@@ -372,9 +377,13 @@ Status run(const Config& config, const Log& log) {
             {"http_port", config.http.enabled ? config.http.port : 0},
             {"loops", loop_count},
             {"state_dir", config.state_dir}});
-  const int number =
-      await_end([&] { registry.sweep(); },
-                [&] { reload_certificate(config, clock.now().wall, **server, quic->get(), log); });
+  const int number = await_end(
+      [&, streams = std::size_t{0}]() mutable {
+        registry.sweep();
+        const std::size_t before = std::exchange(streams, registry.streams()->size());
+        if (streams < before) give_memory_back();
+      },
+      [&] { reload_certificate(config, clock.now().wall, **server, quic->get(), log); });
 
   // The way of the data, from its source: no more publishers, last segments, then the viewers.
   log.info("app", "stopping", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});
