@@ -102,10 +102,10 @@ Answer Answers::segment(const std::shared_ptr<const hls::Segment>& segment,
   });
 }
 
-Answer Answers::still(const std::shared_ptr<const media::Still>& still, std::string_view tag) {
+Answer Answers::still(const std::shared_ptr<const media::Still>& still, std::string_view epoch) {
   return find_or({still.get(), 0}, still, [&] {
     http::Headers fields = headers("image/jpeg", kCacheStill);
-    fields.push_back({"etag", fmt::format("\"{}\"", tag)});
+    fields.push_back({"etag", fmt::format("\"{}-still-{}\"", epoch, still->number)});
     fields.push_back({"last-modified", http_date(still->captured)});
     return std::make_shared<const http::Prepared>(200, std::move(fields),
                                                   std::vector<Bytes>{still->jpeg});

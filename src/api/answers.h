@@ -42,8 +42,8 @@ class Answers {
   Answer media(const Bytes& bytes, std::string_view content_type, std::string_view tag);
   Answer segment(const std::shared_ptr<const hls::Segment>& segment, std::string_view content_type,
                  std::string_view tag);
-  // A still picture, for its URL that says something else with each. `tag` is unique to it.
-  Answer still(const std::shared_ptr<const media::Still>& still, std::string_view tag);
+  // A still picture, for its URL that says something else with each. `epoch` is its stream's.
+  Answer still(const std::shared_ptr<const media::Still>& still, std::string_view epoch);
   // The head of a part that is still being made.
   http::Headers growing(std::string_view content_type) const;
 

@@ -196,8 +196,7 @@ void LiveRoutes::thumbnail(const stream::Stream& stream, const Asker& asker,
     return asker.refuse(exchange, 404, kCacheError,
                         stream.ended() ? "the stream has ended" : "there is no still picture yet");
   }
-  asker.answer(exchange,
-               answers_.still(still, fmt::format("{}-still-{}", stream.epoch(), still->number)));
+  asker.answer(exchange, answers_.still(still, stream.epoch()));
 }
 
 void LiveRoutes::media_playlist(const Target& target, const http::Request& request, Asker asker,
