@@ -26,20 +26,37 @@ Result<std::unique_ptr<AudioDecoder>> AudioDecoder::create(media::Codec codec) {
   if (media::kind_of(codec) != media::TrackKind::kAudio) {
     return fail("{} is not an audio codec", media::name_of(codec));
   }
-  auto context = av::open_decoder(codec, 1);
+  auto context = codec == media::Codec::kOpus
+                     ? av::open_decoder(codec, 1, codec::opus_identification(codec::kOpusStereo))
+                     : av::open_decoder(codec, 1);
   if (!context) return std::unexpected(std::move(context.error()));
   return std::unique_ptr<AudioDecoder>(new AudioDecoder(std::move(*context)));
 }
 
 bool AudioDecoder::push(const media::AccessUnit& unit) {
-  packet_->data = const_cast<std::uint8_t*>(unit.data.data());
-  packet_->size = static_cast<int>(unit.data.size());
+  auto data = unit.data.span();
+  if (unit.codec == media::Codec::kOpus) {
+    if (data.empty() || !use_opus_channels(data[0])) return false;
+    data = data.subspan(1);
+  }
+  packet_->data = const_cast<std::uint8_t*>(data.data());
+  packet_->size = static_cast<int>(data.size());
   packet_->pts = unit.pts.count();
   packet_->dts = unit.dts.count();
   const int error = avcodec_send_packet(context_.get(), packet_.get());
   packet_->data = nullptr;
   packet_->size = 0;
   return error == 0;
+}
+
+bool AudioDecoder::use_opus_channels(std::uint8_t code) {
+  if (code == opus_channels_) return true;
+  if (code > codec::kOpusChannelsMax) return false;
+  auto context = av::open_decoder(media::Codec::kOpus, 1, codec::opus_identification(code));
+  if (!context) return false;
+  context_ = std::move(*context);
+  opus_channels_ = code;
+  return true;
 }
 
 AudioDecoder::Taken AudioDecoder::take() {

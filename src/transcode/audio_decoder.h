@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "codec/opus.h"
 #include "media/access_unit.h"
 #include "transcode/av.h"
 
@@ -48,10 +49,12 @@ class AudioDecoder {
  private:
   explicit AudioDecoder(av::CodecContext context) : context_(std::move(context)) {}
 
+  bool use_opus_channels(std::uint8_t channel_config_code);
   bool prepare_resampler();
   bool resample();
 
-  const av::CodecContext context_;
+  av::CodecContext context_;
+  std::uint8_t opus_channels_ = codec::kOpusStereo;  // that context_ was made for
   const av::Packet packet_ = av::make_packet();
   const av::Frame frame_ = av::make_frame();
 

@@ -97,7 +97,7 @@ class VideoTranscoder {
   std::unique_ptr<Line> line_;
 };
 
-// AAC (ADTS), MPEG audio, AC-3 or E-AC-3 → AAC-LC, 48 kHz, stereo; samples of one raw frame.
+// AAC (ADTS), MPEG audio, AC-3, E-AC-3 or Opus → AAC-LC, 48 kHz, stereo; samples of one raw frame.
 //
 // Each run is gapless from the run's start: silence fills holes, overlaps are cut. Follows the
 // timeline; units that do not fit it yet (no anchor, or a jump that video has not seen) wait, at
