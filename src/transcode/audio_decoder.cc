@@ -1,6 +1,7 @@
 #include "transcode/audio_decoder.h"
 
 #include <array>
+#include <cmath>
 
 namespace mirror::transcode {
 namespace {
@@ -18,6 +19,17 @@ AVChannelLayout layout_of(const AVFrame& frame) {
     av_channel_layout_default(&layout, frame.ch_layout.nb_channels);
   }
   return layout;
+}
+
+// ITU-R BS.775-3, table 2: centre and surrounds at -3 dB, the low frequency effects left out; mono
+// at -3 dB on both sides. A mix of more than two channels is lowered as a whole so far that full
+// scale on all of them is full scale: swresample does that by itself for integers alone.
+bool set_down_mix(SwrContext& resampler) {
+  const auto set = [&resampler](const char* option, double value) {
+    return av_opt_set_double(&resampler, option, value, 0) >= 0;
+  };
+  return set("center_mix_level", M_SQRT1_2) && set("surround_mix_level", M_SQRT1_2) &&
+         set("lfe_mix_level", 0) && set("rematrix_maxval", 1);
 }
 
 }  // namespace
@@ -83,7 +95,7 @@ bool AudioDecoder::prepare_resampler() {
   swr_alloc_set_opts2(&context, &stereo, AV_SAMPLE_FMT_FLTP, kAudioRate, &layout,
                       static_cast<AVSampleFormat>(frame_->format), frame_->sample_rate, 0, nullptr);
   resampler_.reset(context);
-  if (!resampler_ || swr_init(resampler_.get()) < 0) {
+  if (!resampler_ || !set_down_mix(*resampler_) || swr_init(resampler_.get()) < 0) {
     resampler_.reset();
     return false;
   }

@@ -1,4 +1,5 @@
-// AudioDecoder: audio frames of any supported codec in, 48 kHz stereo floats out.
+// AudioDecoder: audio frames of any supported codec in, 48 kHz stereo floats out. Other layouts are
+// mixed down by ITU-R BS.775, so that nothing clips that did not before.
 //
 // On the media thread, owned by an AudioTranscoder, for one publisher's turn. Buffers no more than
 // the resampler's filter; one decoded frame at a time.
