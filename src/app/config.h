@@ -78,6 +78,11 @@ struct Config {
     std::size_t queue_bytes = 32'000'000;
   } transcode;
 
+  struct Thumbnails {
+    std::chrono::milliseconds every{2'000};  // 0: none
+    std::uint16_t width = 320;
+  } thumbnails;
+
   struct Hls {
     std::chrono::seconds window{30};
     bool frame_chunks = true;

@@ -39,6 +39,7 @@ class Line::Output final : public transcode::SampleSink {
     line_.on_description(rendition_, description);
   }
   void on_sample(media::Sample sample) override { line_.on_sample(rendition_, std::move(sample)); }
+  void on_still(media::Still still) override { line_.on_still(std::move(still)); }
 
  private:
   Line& line_;
@@ -195,6 +196,13 @@ void Line::on_sample(std::size_t rendition, media::Sample sample) {
   ++parts_;
   newest_received_ = received;
   newest_captured_ = captured;
+}
+
+// Numbered by the line: a transcoder that took another's place begins at one again.
+void Line::on_still(media::Still still) {
+  if (!settings_.on_still) return;
+  still.number = ++stills_;
+  settings_.on_still(std::move(still));
 }
 
 transcode::TranscodeStats Line::video_stats() const {

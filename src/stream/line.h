@@ -21,6 +21,7 @@
 #include "base/wake.h"
 #include "hls/presentation.h"
 #include "media/access_unit.h"
+#include "media/still.h"
 #include "stream/status.h"
 #include "transcode/timeline.h"
 #include "transcode/transcoder.h"
@@ -31,6 +32,7 @@ class Line {
  public:
   // Called when another presentation takes the place of the one before (which has ended).
   using OnPresentation = std::function<void(std::shared_ptr<const hls::Presentation>)>;
+  using OnStill = std::function<void(media::Still)>;
   struct Settings {
     transcode::VideoSettings video;
     transcode::AudioSettings audio;
@@ -39,6 +41,7 @@ class Line {
     std::string epoch;  // the presentations are numbered behind it
     // Tells when samples were encoded and parts published; none: nobody wants to know.
     const Clock* clock = nullptr;
+    OnStill on_still = nullptr;  // none: nobody wants them
   };
 
   Line(Settings settings, OnPresentation on_presentation, const WakeList& wake_list);
@@ -72,6 +75,7 @@ class Line {
   hls::MediaSequence first_sequence() const;
   void on_description(std::size_t rendition, const media::TrackDescription& description);
   void on_sample(std::size_t rendition, media::Sample sample);
+  void on_still(media::Still still);
 
   const Settings settings_;
   const OnPresentation on_presentation_;
@@ -90,6 +94,7 @@ class Line {
   std::unique_ptr<transcode::AudioTranscoder> audio_;
   std::shared_ptr<hls::Presentation> presentation_;
   std::uint64_t presentations_made_ = 0;
+  std::uint64_t stills_ = 0;
   WallTime newest_arrival_{};
 
   std::uint64_t parts_ = 0;

@@ -147,7 +147,11 @@ struct Stream::Running {
              .window = stream.settings_.window,
              .frame_chunks = stream.settings_.frame_chunks,
              .epoch = stream.epoch_,
-             .clock = &stream.environment_.clock},
+             .clock = &stream.environment_.clock,
+             .on_still =
+                 [&stream](media::Still still) {
+                   stream.still_.publish(std::make_shared<const media::Still>(std::move(still)));
+                 }},
             [&stream](auto presentation) {
               stream.previous_presentation_.publish(stream.presentation_.read());
               stream.presentation_.publish(std::move(presentation));
@@ -251,6 +255,7 @@ void Stream::run() {
     }
     holder_.store(kClosed, std::memory_order_release);
     running.line.finish();
+    still_.publish(nullptr);
     running.state = State::kEnded;
     publish_status(running, environment_.clock.now());
   }  // the metrics' series are gone before another stream of this name can be made

@@ -33,6 +33,7 @@
 #include "base/wake.h"
 #include "hls/presentation.h"
 #include "media/publish.h"
+#include "media/still.h"
 #include "stream/audience.h"
 #include "stream/status.h"
 #include "transcode/transcoder.h"
@@ -90,6 +91,10 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::shared_ptr<const hls::Presentation> presentation() const { return presentation_.read(); }
   // The one that is live or the one before it, whose last media viewers still fetch; else null.
   std::shared_ptr<const hls::Presentation> presentation_of(std::string_view epoch) const;
+  // The newest still picture: nothing before the first, and none once the stream has ended.
+  std::shared_ptr<const media::Still> still() const { return still_.read(); }
+  // What no other stream is called, of this or another run of the server, whatever its key.
+  const std::string& epoch() const { return epoch_; }
   Audience& audience() const { return audience_; }
   std::shared_ptr<const StreamStatus> status() const { return status_.read(); }
   // Nobody publishes and the hold is over: the playlists are closed and it can be removed.
@@ -161,6 +166,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // Written by the media thread, read by anyone.
   Snapshot<hls::Presentation> presentation_;
   Snapshot<hls::Presentation> previous_presentation_;
+  Snapshot<media::Still> still_;
   mutable Audience audience_;
   Snapshot<StreamStatus> status_;
   std::atomic<std::int64_t> taken_received_ns_{0};  // arrival of the unit that was taken last

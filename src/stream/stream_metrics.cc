@@ -91,6 +91,11 @@ StreamMetrics::StreamMetrics(Metrics& metrics, std::string key)
       discontinuities_(metrics.counter("mirror_stream_discontinuities_total",
                                        "Breaks in the presentation's timeline.",
                                        {{"stream", key_}})),
+      stills_(metrics.counter("mirror_stream_stills_total", "Still pictures made.",
+                              {{"stream", key_}})),
+      still_failures_(metrics.counter("mirror_stream_still_failures_total",
+                                      "Still pictures that could not be made.",
+                                      {{"stream", key_}})),
       viewers_(metrics.gauge("mirror_stream_viewers",
                              "Viewers, estimated from the playlists they ask for.",
                              {{"stream", key_}})),
@@ -158,6 +163,8 @@ void StreamMetrics::update(const StreamStatus& status) {
   pictures_dropped_.to(status.video.pictures_dropped);
   samples_.to(status.video.samples);
   discontinuities_.to(status.video.discontinuities);
+  stills_.to(status.video.stills);
+  still_failures_.to(status.video.still_failures);
   viewers_.Set(status.viewers);
   client_reports_.to(status.client_reports.reports);
   client_starvations_.to(status.client_reports.starvations);

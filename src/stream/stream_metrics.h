@@ -72,6 +72,8 @@ class StreamMetrics {
   Following pictures_dropped_;
   Following samples_;
   Following discontinuities_;
+  Following stills_;
+  Following still_failures_;
   Gauge& viewers_;
   Following client_reports_;
   Following client_starvations_;

@@ -85,7 +85,10 @@ INSTANTIATE_TEST_SUITE_P(
                     AudioSpec{.codec = media::Codec::kMpegAudio},
                     AudioSpec{.codec = media::Codec::kMpegAudio, .rate = 44'100},
                     AudioSpec{.codec = media::Codec::kAc3, .channels = 6},
-                    AudioSpec{.codec = media::Codec::kEac3}));
+                    AudioSpec{.codec = media::Codec::kEac3},
+                    AudioSpec{.codec = media::Codec::kOpus},
+                    AudioSpec{.codec = media::Codec::kOpus, .channels = 1},
+                    AudioSpec{.codec = media::Codec::kOpus, .channels = 6}));
 
 TEST(AudioTranscoder, WaitsForTheAnchorAndLosesNothing) {
   AudioLine line;

@@ -1,5 +1,6 @@
 #include "transcode/av.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdarg>
@@ -34,6 +35,8 @@ AVCodecID id_of(media::Codec codec) {
       return AV_CODEC_ID_AC3;
     case media::Codec::kEac3:
       return AV_CODEC_ID_EAC3;
+    case media::Codec::kOpus:
+      return AV_CODEC_ID_OPUS;
     case media::Codec::kUnsupported:
       break;
   }
@@ -73,7 +76,8 @@ void take_over_log() {
 
 std::uint64_t logged_errors() { return g_logged_errors.load(std::memory_order_relaxed); }
 
-Result<CodecContext> open_decoder(media::Codec codec, int threads) {
+Result<CodecContext> open_decoder(media::Codec codec, int threads,
+                                  std::span<const std::uint8_t> setup) {
   take_over_log();
   const AVCodec* decoder = avcodec_find_decoder(id_of(codec));
   if (!decoder) return fail("no decoder for {}", media::name_of(codec));
@@ -83,6 +87,13 @@ Result<CodecContext> open_decoder(media::Codec codec, int threads) {
   context->thread_type = FF_THREAD_SLICE;
   context->pkt_timebase = {1, 90'000};
   context->max_pixels = kMaxPixels;
+  if (!setup.empty()) {
+    context->extradata =
+        static_cast<std::uint8_t*>(av_mallocz(setup.size() + AV_INPUT_BUFFER_PADDING_SIZE));
+    if (context->extradata == nullptr) throw std::bad_alloc();
+    std::ranges::copy(setup, context->extradata);
+    context->extradata_size = static_cast<int>(setup.size());
+  }
   if (const int error = avcodec_open2(context.get(), decoder, nullptr); error < 0) {
     return fail("{} decoder: {}", media::name_of(codec), describe(error));
   }

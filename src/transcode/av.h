@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/result.h"
@@ -53,6 +54,8 @@ void take_over_log();
 std::uint64_t logged_errors();
 
 // A decoder of `codec` that adds no frame of latency: slice threads only. 90 kHz timestamps.
-Result<CodecContext> open_decoder(media::Codec codec, int threads);
+// `setup` is what the codec needs to know before the first frame, where that is not in-band.
+Result<CodecContext> open_decoder(media::Codec codec, int threads,
+                                  std::span<const std::uint8_t> setup = {});
 
 }  // namespace mirror::transcode::av

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "codec/opus.h"
 #include "transcode/audio_decoder.h"
 #include "transcode/av.h"
 #include "transcode/transcoder.h"
@@ -159,6 +160,9 @@ struct AudioSpec {
   double seconds = 3;
   MediaTime start{90'000};
   double blip_at = -1;  // seconds: 20 ms of 1 kHz in silence; below 0: a tone throughout
+  double tone_hz = 1000;
+  int only_channel = -1;   // the others are silent; below 0: none is
+  bool dual_mono = false;  // Opus: two streams of one channel each
 };
 
 inline Bytes with_adts(const AVPacket& packet, const AudioSpec& spec) {
@@ -176,19 +180,28 @@ inline Bytes with_adts(const AVPacket& packet, const AudioSpec& spec) {
   return Bytes::take(std::move(out));
 }
 
+inline Bytes with_opus_channels(const AVPacket& packet, const AudioSpec& spec) {
+  std::vector<std::uint8_t> out = {spec.dual_mono ? codec::kOpusDualMono
+                                                  : static_cast<std::uint8_t>(spec.channels)};
+  out.insert(out.end(), packet.data, packet.data + packet.size);
+  return Bytes::take(std::move(out));
+}
+
 inline Feed make_audio(const AudioSpec& spec) {
   av::take_over_log();
   const char* name = spec.codec == media::Codec::kAac         ? "aac"
                      : spec.codec == media::Codec::kMpegAudio ? "mp2"
                      : spec.codec == media::Codec::kAc3       ? "ac3"
+                     : spec.codec == media::Codec::kOpus      ? "libopus"
                                                               : "eac3";
   const AVCodec* codec = avcodec_find_encoder_by_name(name);
   av::CodecContext context(avcodec_alloc_context3(codec));
   context->sample_fmt = codec->sample_fmts[0];
   context->sample_rate = spec.rate;
   av_channel_layout_default(&context->ch_layout, spec.channels);
-  context->bit_rate = 128'000;
+  context->bit_rate = std::max(128'000, 64'000 * spec.channels);
   context->time_base = {1, spec.rate};
+  if (spec.dual_mono) av_opt_set_int(context->priv_data, "mapping_family", 255, 0);
   EXPECT_EQ(avcodec_open2(context.get(), codec, nullptr), 0);
   Feed feed;
   const auto collect = [&](const AVPacket& packet) {
@@ -198,8 +211,9 @@ inline Feed make_audio(const AudioSpec& spec) {
     unit.dts = unit.pts;
     unit.random_access = true;
     unit.received = at(micros(unit.pts - spec.start));
-    unit.data = spec.codec == media::Codec::kAac
-                    ? with_adts(packet, spec)
+    unit.data = spec.codec == media::Codec::kAac ? with_adts(packet, spec)
+                : spec.codec == media::Codec::kOpus
+                    ? with_opus_channels(packet, spec)
                     : Bytes::copy_of({packet.data, static_cast<std::size_t>(packet.size)});
     feed.push_back(std::move(unit));
   };
@@ -214,8 +228,10 @@ inline Feed make_audio(const AudioSpec& spec) {
     for (int i = 0; i < frame->nb_samples; ++i) {
       const double t = static_cast<double>(begin + i) / spec.rate;
       const bool on = spec.blip_at < 0 || (t >= spec.blip_at && t < spec.blip_at + 0.02);
-      const double value = on ? 0.5 * std::sin(2 * M_PI * 1000 * t) : 0;
+      const double tone = on ? 0.5 * std::sin(2 * M_PI * spec.tone_hz * t) : 0;
       for (int channel = 0; channel < spec.channels; ++channel) {
+        const bool silent = spec.only_channel >= 0 && spec.only_channel != channel;
+        const double value = silent ? 0 : tone;
         if (context->sample_fmt == AV_SAMPLE_FMT_FLTP) {
           reinterpret_cast<float*>(frame->extended_data[channel])[i] = static_cast<float>(value);
         } else {

@@ -4,6 +4,7 @@
 // publisher that returns continues the same encoder on the same grid, behind a discontinuity.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -11,9 +12,15 @@
 #include "base/result.h"
 #include "media/access_unit.h"
 #include "media/sample.h"
+#include "media/still.h"
 #include "transcode/timeline.h"
 
 namespace mirror::transcode {
+
+struct StillSettings {
+  std::chrono::milliseconds every{2000};  // of presentation time; 0: none are made
+  std::uint16_t width = 320;              // pixels, even; never wider than the proxy
+};
 
 struct VideoSettings {
   std::uint16_t width = 640;
@@ -22,6 +29,7 @@ struct VideoSettings {
   double frame_rate_max = 30;
   std::string preset = "superfast";  // x264
   int decode_threads = 1;
+  StillSettings stills;
 };
 
 struct AudioSettings {
@@ -37,6 +45,8 @@ class SampleSink {
   // frame grid): the receiver then starts a new presentation.
   virtual void on_description(const media::TrackDescription& description) = 0;
   virtual void on_sample(media::Sample sample) = 0;
+  // Now and then one of the pictures, after its sample. Video only.
+  virtual void on_still(media::Still) {}
 };
 
 // What a transcoder counted since it was made. Read on the media thread. For audio, a picture is a
@@ -51,6 +61,8 @@ struct TranscodeStats {
   std::uint64_t pictures_dropped = 0;  // late, two for one slot, or with a stray timestamp
   std::uint64_t samples = 0;
   std::uint64_t discontinuities = 0;
+  std::uint64_t stills = 0;
+  std::uint64_t still_failures = 0;
 };
 
 // HEVC or H.264 → H.264 of constant frame rate and size, in samples of one picture.
@@ -85,7 +97,7 @@ class VideoTranscoder {
   std::unique_ptr<Line> line_;
 };
 
-// AAC (ADTS), MPEG audio, AC-3 or E-AC-3 → AAC-LC, 48 kHz, stereo; samples of one raw frame.
+// AAC (ADTS), MPEG audio, AC-3, E-AC-3 or Opus → AAC-LC, 48 kHz, stereo; samples of one raw frame.
 //
 // Each run is gapless from the run's start: silence fills holes, overlaps are cut. Follows the
 // timeline; units that do not fit it yet (no anchor, or a jump that video has not seen) wait, at

@@ -8,6 +8,7 @@
 #include "transcode/h264_encoder.h"
 #include "transcode/picture_scaler.h"
 #include "transcode/rate_detector.h"
+#include "transcode/still_maker.h"
 #include "transcode/transcoder.h"
 #include "transcode/video_decoder.h"
 
@@ -45,7 +46,8 @@ class VideoTranscoder::Line {
         timeline_(timeline),
         sink_(sink),
         scaler_(settings.width, settings.height),
-        canvas_(scaler_.make_canvas()) {}
+        canvas_(scaler_.make_canvas()),
+        stills_(settings.stills) {}
 
   Status begin_turn(media::Codec codec);
   Status push(const media::AccessUnit& unit);
@@ -81,6 +83,7 @@ class VideoTranscoder::Line {
   bool keep_scaled(Picture& picture);
 
   Status encode_next(const Instant& received);
+  void make_still(PresentationTime time, WallTime captured);
 
   const VideoSettings settings_;
   Timeline& timeline_;
@@ -108,6 +111,7 @@ class VideoTranscoder::Line {
   PictureScaler scaler_;
   av::Frame canvas_;
   std::unique_ptr<H264Encoder> encoder_;
+  StillMaker stills_;
 };
 
 Status VideoTranscoder::Line::begin_turn(media::Codec codec) {
@@ -293,6 +297,7 @@ Status VideoTranscoder::Line::restart(Picture& picture) {
   next_slot_ = (reached + segment - 1) / segment * segment;
   timeline_.restart(picture.pts, time_of(next_slot_, description.frame_rate), picture.received);
   run_begun_ = true;
+  stills_.begin_run();
   misfit_.reset();
   misfits_in_row_ = 0;
   if (!first) {
@@ -345,8 +350,21 @@ Status VideoTranscoder::Line::encode_next(const Instant& received) {
   ++next_slot_;
   timeline_.video_reached(time_of(next_slot_, description.frame_rate));
   ++stats_.samples;
+  const WallTime captured = sample.captured;
   sink_.on_sample(std::move(sample));
+  if (stills_.due(time)) make_still(time, captured);
   return {};
+}
+
+// Viewers of the stream need none: what fails here is counted, and the stream goes on.
+void VideoTranscoder::Line::make_still(PresentationTime time, WallTime captured) {
+  auto still = stills_.make(*canvas_, time, captured);
+  if (!still) {
+    ++stats_.still_failures;
+    return;
+  }
+  ++stats_.stills;
+  sink_.on_still(std::move(*still));
 }
 
 // --- The public face.
