@@ -58,6 +58,28 @@ bool is_full_range(const AVFrame& picture) {
   }
 }
 
+// SWS_AREA averages: as quick as bilinear here, and free of aliases (docs/performance.md). The
+// range must be known before the context is: sws_setColorspaceDetails() alone changes it for RGB
+// only.
+av::Scaler make_scaler(int width, int height, AVPixelFormat format, const Placement& to,
+                       AVPixelFormat to_format, bool full_range) {
+  av::Scaler scaler(sws_alloc_context());
+  if (!scaler) throw std::bad_alloc();
+  const auto set = [&](const char* name, std::int64_t value) {
+    av_opt_set_int(scaler.get(), name, value, 0);
+  };
+  set("srcw", width);
+  set("srch", height);
+  set("src_format", format);
+  set("src_range", full_range ? 1 : 0);
+  set("dstw", to.width);
+  set("dsth", to.height);
+  set("dst_format", to_format);
+  set("sws_flags", SWS_AREA);
+  if (sws_init_context(scaler.get(), nullptr, nullptr) < 0) scaler.reset();
+  return scaler;
+}
+
 void fill(AVFrame& frame, int plane, int x, int y, int width, int height, std::uint8_t value) {
   for (int row = y; row < y + height; ++row) {
     std::memset(frame.data[plane] + std::ptrdiff_t{row} * frame.linesize[plane] + x, value,
@@ -138,11 +160,9 @@ Status PictureScaler::prepare(Path& path, const Source& source, Fields fields) {
       place_on_canvas(width_, height_, source.width, source.height, source.sample_aspect_ratio);
   const auto format = static_cast<AVPixelFormat>(source.format);
   const auto colour = colour_of(source);
-  // SWS_AREA averages: as quick as bilinear here, and free of aliases (docs/performance.md).
-  path.scaler.reset(sws_getContext(
-      source.width, fields == Fields::kOne ? source.height / 2 : source.height, format,
-      placement.width, placement.height, colour ? AV_PIX_FMT_YUV444P10LE : AV_PIX_FMT_YUV420P,
-      SWS_AREA, nullptr, nullptr, nullptr));
+  path.scaler = make_scaler(
+      source.width, fields == Fields::kOne ? source.height / 2 : source.height, format, placement,
+      colour ? AV_PIX_FMT_YUV420P10LE : AV_PIX_FMT_YUV420P, source.full_range);
   if (!path.scaler) {
     const char* name = av_get_pix_fmt_name(format);
     return fail("cannot scale {}x{} {}", source.width, source.height, name ? name : "?");
@@ -159,7 +179,7 @@ Status PictureScaler::prepare(Path& path, const Source& source, Fields fields) {
     path.wide = av::make_frame();
     path.wide->width = placement.width;
     path.wide->height = placement.height;
-    path.wide->format = AV_PIX_FMT_YUV444P10LE;
+    path.wide->format = AV_PIX_FMT_YUV420P10LE;
     if (av_frame_get_buffer(path.wide.get(), 0) < 0) throw std::bad_alloc();
   }
   path.source = source;

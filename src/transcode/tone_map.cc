@@ -123,9 +123,9 @@ constexpr float kRed709 = 0.2126F;
 constexpr float kGreen709 = 0.7152F;
 constexpr float kBlue709 = 0.0722F;
 
-// `value` is at least 0.
+// `value` is within 0…255, as all is that comes from signals of 0…1.
 std::uint8_t rounded(float value) {
-  return static_cast<std::uint8_t>(std::min(static_cast<int>(value + 0.5F), 255));
+  return static_cast<std::uint8_t>(static_cast<std::int32_t>(value + 0.5F));
 }
 
 }  // namespace
@@ -136,12 +136,6 @@ double RatioTable<kFirstOctave, kOctaves, kBitsPerOctave>::light_at(int index) {
   if (index == kSize - 1) return std::ldexp(1.0, kFirstOctave + kOctaves);
   const int bits = ((kFirstIndex + index) << kShift) + (1 << (kShift - 1));
   return static_cast<double>(std::bit_cast<float>(bits));
-}
-
-template <int kFirstOctave, int kOctaves, int kBitsPerOctave>
-int RatioTable<kFirstOctave, kOctaves, kBitsPerOctave>::index_of(float light) {
-  // A negative number's sign bit makes a negative integer: the first value.
-  return std::clamp((std::bit_cast<std::int32_t>(light) >> kShift) - kFirstIndex, 0, kSize - 1);
 }
 
 ToneMap::ToneMap(const Colour& colour)
@@ -176,7 +170,7 @@ ToneMap::ToneMap(const Colour& colour)
   for (int i = 0; i < 3; ++i) luminance_weights_[i] = static_cast<float>(xyz[3 + i]);
 }
 
-void ToneMap::apply(const Samples10& in, const Samples8& out, int width, int height) {
+void ToneMap::apply(const Samples10& in, const Samples8& out, int width, int height) const {
   switch (colour_.transfer) {
     case Transfer::kSdr:
       return convert<Transfer::kSdr>(in, out, width, height);
@@ -187,73 +181,97 @@ void ToneMap::apply(const Samples10& in, const Samples8& out, int width, int hei
   }
 }
 
+// Two rows and a few columns at a time: what shares chroma stays together.
 template <Transfer kTransfer>
-void ToneMap::convert(const Samples10& in, const Samples8& out, int width, int height) {
-  const auto columns = static_cast<std::size_t>(width) + 1;
-  for (auto& line : chroma_) {
-    if (line.size() < columns) line.resize(columns);
-  }
-  auto& [upper_blue, upper_red, lower_blue, lower_red] = chroma_;
-  // The filter 1 2 1 around the left column of two, and the mean of both rows.
-  const auto halve = [&](const std::vector<float>& upper, const std::vector<float>& lower,
-                         std::uint8_t* to) {
-    for (int x = 0; x < width / 2; ++x) {
-      const auto at = static_cast<std::size_t>(2 * x);
-      const float sum = upper[at] + 2 * upper[at + 1] + upper[at + 2] + lower[at] +
-                        2 * lower[at + 1] + lower[at + 2];
-      to[x] = rounded(sum * 0.125F);
-    }
+void ToneMap::convert(const Samples10& in, const Samples8& out, int width, int height) const {
+  const auto source = [&](int plane, int row) {
+    return reinterpret_cast<const std::uint16_t*>(in.planes[plane] + row * in.strides[plane]);
   };
+  std::array<Block, 3> offsets;
   for (int row = 0; row + 1 < height; row += 2) {
-    auto* luma = out.planes[0] + row * out.strides[0];
-    convert_row<kTransfer>(in, row, width, luma, &upper_blue[1], &upper_red[1]);
-    convert_row<kTransfer>(in, row + 1, width, luma + out.strides[0], &lower_blue[1],
-                           &lower_red[1]);
-    for (auto& line : chroma_) line[0] = line[1];
-    halve(upper_blue, lower_blue, out.planes[1] + row / 2 * out.strides[1]);
-    halve(upper_red, lower_red, out.planes[2] + row / 2 * out.strides[2]);
+    const auto* cb = source(1, row / 2);
+    const auto* cr = source(2, row / 2);
+    auto* blue = out.planes[1] + row / 2 * out.strides[1];
+    auto* red = out.planes[2] + row / 2 * out.strides[2];
+    for (int begin = 0; begin < width; begin += kBlock) {
+      const int pairs = std::min(kBlock, width - begin) / 2;
+      for (int i = 0; i < pairs; ++i) {
+        const auto b = static_cast<float>(cb[begin / 2 + i] - 512);
+        const auto r = static_cast<float>(cr[begin / 2 + i] - 512);
+        offsets[0][2 * i] = offsets[0][2 * i + 1] = red_of_cr_ * r;
+        offsets[1][2 * i] = offsets[1][2 * i + 1] = green_of_cb_ * b + green_of_cr_ * r;
+        offsets[2][2 * i] = offsets[2][2 * i + 1] = blue_of_cb_ * b;
+      }
+      std::array<Block, 2> above;
+      std::array<Block, 2> below;
+      auto* luma = out.planes[0] + row * out.strides[0] + begin;
+      convert_block<kTransfer>(source(0, row) + begin, offsets, 2 * pairs, luma, above);
+      convert_block<kTransfer>(source(0, row + 1) + begin, offsets, 2 * pairs,
+                               luma + out.strides[0], below);
+      const auto mean = [&](int channel, int i) {
+        return 128 + 0.25F * (above[channel][2 * i] + above[channel][2 * i + 1] +
+                              below[channel][2 * i] + below[channel][2 * i + 1]);
+      };
+      for (int i = 0; i < pairs; ++i) blue[begin / 2 + i] = rounded(mean(0, i));
+      for (int i = 0; i < pairs; ++i) red[begin / 2 + i] = rounded(mean(1, i));
+    }
   }
 }
 
+// Arithmetic and table look-ups take turns: compilers make vectors of the first, not of the second.
 template <Transfer kTransfer>
-void ToneMap::convert_row(const Samples10& in, int row, int width, std::uint8_t* luma, float* blue,
-                          float* red) const {
-  const auto line = [&](int plane) {
-    return reinterpret_cast<const std::uint16_t*>(in.planes[plane] + row * in.strides[plane]);
-  };
-  const auto* y = line(0);
-  const auto* cb = line(1);
-  const auto* cr = line(2);
-  const auto light_of = [this](float steps) {
-    const int step = static_cast<int>(steps + 0.5F);
-    return signal_to_light_[std::clamp(step, 0, kSignalSteps - 1)];
-  };
-  const auto& m = to_bt709_;
-  for (int x = 0; x < width; ++x) {
-    const float luma_in = static_cast<float>(y[x] - 64) * luma_scale_;
-    const auto b = static_cast<float>(cb[x] - 512);
-    const auto r = static_cast<float>(cr[x] - 512);
-    Pixel light{light_of(luma_in + red_of_cr_ * r),
-                light_of(luma_in + green_of_cb_ * b + green_of_cr_ * r),
-                light_of(luma_in + blue_of_cb_ * b)};
-    if constexpr (kTransfer != Transfer::kSdr) {
-      float gain = 1;
-      float largest = std::max({light.red, light.green, light.blue});
-      if constexpr (kTransfer == Transfer::kHlg) {
-        gain = hlg_gain_(luminance_weights_[0] * light.red + luminance_weights_[1] * light.green +
-                         luminance_weights_[2] * light.blue);
-        largest *= gain;
-      }
-      gain *= tone_gain_(largest);
-      light = {light.red * gain, light.green * gain, light.blue * gain};
+void ToneMap::convert_block(const std::uint16_t* y, const std::array<Block, 3>& offsets, int count,
+                            std::uint8_t* luma, std::array<Block, 2>& chroma) const {
+  const auto m = to_bt709_;
+  const auto weights = luminance_weights_;
+  std::array<std::array<std::int32_t, kBlock>, 3> steps;
+  std::array<Block, 3> light;
+  std::array<std::int32_t, kBlock> gain_index;
+  Block gain;
+  const auto apply_gain = [&](const auto& table) {
+    for (int i = 0; i < count; ++i) gain[i] = table.at(gain_index[i]);
+    for (auto& channel : light) {
+      for (int i = 0; i < count; ++i) channel[i] *= gain[i];
     }
-    const float r709 = light_to_signal_(m[0] * light.red + m[1] * light.green + m[2] * light.blue);
-    const float g709 = light_to_signal_(m[3] * light.red + m[4] * light.green + m[5] * light.blue);
-    const float b709 = light_to_signal_(m[6] * light.red + m[7] * light.green + m[8] * light.blue);
-    const float luma_out = kRed709 * r709 + kGreen709 * g709 + kBlue709 * b709;
-    luma[x] = rounded(16 + 219 * luma_out);
-    blue[x] = 128 + 224 / (2 * (1 - kBlue709)) * (b709 - luma_out);
-    red[x] = 128 + 224 / (2 * (1 - kRed709)) * (r709 - luma_out);
+  };
+  for (int channel = 0; channel < 3; ++channel) {
+    for (int i = 0; i < count; ++i) {
+      const float exactly = static_cast<float>(y[i] - 64) * luma_scale_ + offsets[channel][i];
+      steps[channel][i] =
+          static_cast<std::int32_t>(std::min(std::max(exactly, 0.0F), kSignalSteps - 1.0F) + 0.5F);
+    }
+    for (int i = 0; i < count; ++i) light[channel][i] = signal_to_light_[steps[channel][i]];
+  }
+  if constexpr (kTransfer == Transfer::kHlg) {
+    for (int i = 0; i < count; ++i) {
+      gain_index[i] = hlg_gain_.index_of(weights[0] * light[0][i] + weights[1] * light[1][i] +
+                                         weights[2] * light[2][i]);
+    }
+    apply_gain(hlg_gain_);
+  }
+  if constexpr (kTransfer != Transfer::kSdr) {
+    for (int i = 0; i < count; ++i) {
+      gain_index[i] =
+          tone_gain_.index_of(std::max(std::max(light[0][i], light[1][i]), light[2][i]));
+    }
+    apply_gain(tone_gain_);
+  }
+  for (int i = 0; i < count; ++i) {
+    const float r = light[0][i];
+    const float g = light[1][i];
+    const float b = light[2][i];
+    steps[0][i] = light_to_signal_.index_of(m[0] * r + m[1] * g + m[2] * b);
+    steps[1][i] = light_to_signal_.index_of(m[3] * r + m[4] * g + m[5] * b);
+    steps[2][i] = light_to_signal_.index_of(m[6] * r + m[7] * g + m[8] * b);
+  }
+  for (int channel = 0; channel < 3; ++channel) {
+    for (int i = 0; i < count; ++i) light[channel][i] = light_to_signal_.at(steps[channel][i]);
+  }
+  for (int i = 0; i < count; ++i) {
+    const float out = kRed709 * light[0][i] + kGreen709 * light[1][i] + kBlue709 * light[2][i];
+    luma[i] = rounded(16 + 219 * out);
+    chroma[0][i] = 224 / (2 * (1 - kBlue709)) * (light[2][i] - out);
+    chroma[1][i] = 224 / (2 * (1 - kRed709)) * (light[0][i] - out);
   }
 }
 

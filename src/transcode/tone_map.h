@@ -1,8 +1,8 @@
 // ToneMap: a picture of high dynamic range or wide gamut → 8-bit 4:2:0 BT.709, limited range.
 //
 // Works on a picture that is scaled already: its cost is that of the proxy's size, whatever the
-// source's. A value of one media thread; makes its tables once and nothing after that allocates
-// except for a wider picture. Knows no libav.
+// source's. Four pixels that share chroma go in with it, and their mean comes out. Makes its tables
+// (58 KB) once; constant after that. Knows no libav.
 //
 // The way of a colour, all of it in display light, 1.0 being the SDR display's white:
 //  1. Y'CbCr → R'G'B' by the source's luma weights, clipped to 0…1.
@@ -21,14 +21,15 @@
 // white: metadata that changes in mid-programme would be seen as a change of the picture's
 // brightness.
 //
-// The tables' error against the same in double precision is under 0.6 of an 8-bit step
-// (tone_map_test).
+// Error of tables and of eight bits together, over the whole cube of BT.2020 signals, against
+// double precision: CIEDE2000 0.2 in the mean, 1.4 at most (colour_test).
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 namespace mirror::transcode {
 
@@ -50,14 +51,13 @@ struct Colour {
   friend bool operator==(const Colour&, const Colour&) = default;
 };
 
-// 10 bits in each 16, 4:4:4, limited range. Strides in bytes.
+// 10 bits in each 16, 4:2:0, limited range. Strides in bytes.
 struct Samples10 {
   std::array<const std::uint8_t*, 3> planes{};
   std::array<std::ptrdiff_t, 3> strides{};
 };
 
-// 8 bits, 4:2:0, limited range; chroma lies as in MPEG-2: beside the left one of two columns,
-// between two rows (H.264's chroma_sample_loc_type 0, what a player assumes). Strides in bytes.
+// 8 bits, 4:2:0, limited range; chroma lies where it lay. Strides in bytes.
 struct Samples8 {
   std::array<std::uint8_t*, 3> planes{};
   std::array<std::ptrdiff_t, 3> strides{};
@@ -72,7 +72,14 @@ class RatioTable {
   explicit RatioTable(Function&& function) {
     for (int i = 0; i < kSize; ++i) values_[i] = static_cast<float>(function(light_at(i)));
   }
-  float operator()(float light) const { return values_[index_of(light)]; }
+  // Held within the table while still a float, which vectors can do.
+  static int index_of(float light) {
+    constexpr float kLowest = std::bit_cast<float>(kFirstIndex << kShift);
+    constexpr float kHighest = std::bit_cast<float>((kFirstIndex + kSize - 1) << kShift);
+    return (std::bit_cast<std::int32_t>(std::min(std::max(light, kLowest), kHighest)) >> kShift) -
+           kFirstIndex;
+  }
+  float at(int index) const { return values_[index]; }
 
  private:
   static constexpr int kSize = (kOctaves << kBitsPerOctave) + 1;
@@ -80,7 +87,6 @@ class RatioTable {
   static constexpr int kFirstIndex = (127 + kFirstOctave) << kBitsPerOctave;
 
   static double light_at(int index);
-  static int index_of(float light);
 
   std::array<float, kSize> values_;
 };
@@ -91,21 +97,21 @@ class ToneMap {
 
   const Colour& colour() const { return colour_; }
   // `width` and `height` are even; `out` may be a part of a larger canvas.
-  void apply(const Samples10& in, const Samples8& out, int width, int height);
+  void apply(const Samples10& in, const Samples8& out, int width, int height) const;
 
  private:
   static constexpr int kSignalSteps = 4096;
 
-  struct Pixel {
-    float red;
-    float green;
-    float blue;
-  };
+  static constexpr int kBlock = 64;
+  using Block = std::array<float, kBlock>;
+
   template <Transfer kTransfer>
-  void convert_row(const Samples10& in, int row, int width, std::uint8_t* luma, float* blue,
-                   float* red) const;
+  void convert(const Samples10& in, const Samples8& out, int width, int height) const;
+  // A piece of a row: `offsets` is what chroma adds to luma in R, G and B, in steps of
+  // signal_to_light_; `chroma` becomes Cb and Cr, with zero in their middle.
   template <Transfer kTransfer>
-  void convert(const Samples10& in, const Samples8& out, int width, int height);
+  void convert_block(const std::uint16_t* y, const std::array<Block, 3>& offsets, int count,
+                     std::uint8_t* luma, std::array<Block, 2>& chroma) const;
 
   const Colour colour_;
 
@@ -121,9 +127,6 @@ class ToneMap {
   RatioTable<-2, 8, 7> tone_gain_;          // of the largest of R, G, B
   std::array<float, 9> to_bt709_;
   RatioTable<-20, 20, 8> light_to_signal_;
-
-  // Chroma of two rows, before it is halved; one more at the left, a copy of the first.
-  std::array<std::vector<float>, 4> chroma_;
 };
 
 }  // namespace mirror::transcode
