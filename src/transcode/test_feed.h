@@ -53,9 +53,9 @@ struct VideoSpec {
   AVColorSpace space = AVCOL_SPC_UNSPECIFIED;
   AVColorPrimaries primaries = AVCOL_PRI_UNSPECIFIED;
   AVColorTransferCharacteristic transfer = AVCOL_TRC_UNSPECIFIED;
-  bool interlaced = false;     // H.264: frames of two fields, the top one first
-  std::string encoder_params;  // more for x264 or x265, beginning with a colon
-  std::function<void(AVFrame& frame, int index)> painter;  // instead of paint()
+  bool interlaced = false;       // H.264: frames of two fields, the top one first
+  std::string encoder_params{};  // more for x264 or x265, beginning with a colon
+  std::function<void(AVFrame& frame, int index)> painter{};  // instead of paint()
 };
 
 inline void put(AVFrame& frame, int plane, int x, int y, int value) {

@@ -123,9 +123,10 @@ constexpr float kRed709 = 0.2126F;
 constexpr float kGreen709 = 0.7152F;
 constexpr float kBlue709 = 0.0722F;
 
-// `value` is within 0…255, as all is that comes from signals of 0…1.
-std::uint8_t rounded(float value) {
-  return static_cast<std::uint8_t>(static_cast<std::int32_t>(value + 0.5F));
+// Half a step is in `value` already, and it lies within 0…255, as all does that comes of signals of
+// 0…1. (The library's rounding is no vector instruction.)
+std::uint8_t truncated(float value) {
+  return static_cast<std::uint8_t>(static_cast<std::int32_t>(value));
 }
 
 }  // namespace
@@ -194,13 +195,14 @@ void ToneMap::convert(const Samples10& in, const Samples8& out, int width, int h
     auto* blue = out.planes[1] + row / 2 * out.strides[1];
     auto* red = out.planes[2] + row / 2 * out.strides[2];
     for (int begin = 0; begin < width; begin += kBlock) {
+      const int half = begin / 2;
       const int pairs = std::min(kBlock, width - begin) / 2;
       for (int i = 0; i < pairs; ++i) {
-        const auto b = static_cast<float>(cb[begin / 2 + i] - 512);
-        const auto r = static_cast<float>(cr[begin / 2 + i] - 512);
-        offsets[0][2 * i] = offsets[0][2 * i + 1] = red_of_cr_ * r;
-        offsets[1][2 * i] = offsets[1][2 * i + 1] = green_of_cb_ * b + green_of_cr_ * r;
-        offsets[2][2 * i] = offsets[2][2 * i + 1] = blue_of_cb_ * b;
+        const auto b = static_cast<float>(cb[half + i] - 512);
+        const auto r = static_cast<float>(cr[half + i] - 512);
+        offsets[0][2 * i] = offsets[0][2 * i + 1] = 0.5F + red_of_cr_ * r;
+        offsets[1][2 * i] = offsets[1][2 * i + 1] = 0.5F + green_of_cb_ * b + green_of_cr_ * r;
+        offsets[2][2 * i] = offsets[2][2 * i + 1] = 0.5F + blue_of_cb_ * b;
       }
       std::array<Block, 2> above;
       std::array<Block, 2> below;
@@ -209,11 +211,11 @@ void ToneMap::convert(const Samples10& in, const Samples8& out, int width, int h
       convert_block<kTransfer>(source(0, row + 1) + begin, offsets, 2 * pairs,
                                luma + out.strides[0], below);
       const auto mean = [&](int channel, int i) {
-        return 128 + 0.25F * (above[channel][2 * i] + above[channel][2 * i + 1] +
-                              below[channel][2 * i] + below[channel][2 * i + 1]);
+        return 128.5F + 0.25F * (above[channel][2 * i] + above[channel][2 * i + 1] +
+                                 below[channel][2 * i] + below[channel][2 * i + 1]);
       };
-      for (int i = 0; i < pairs; ++i) blue[begin / 2 + i] = rounded(mean(0, i));
-      for (int i = 0; i < pairs; ++i) red[begin / 2 + i] = rounded(mean(1, i));
+      for (int i = 0; i < pairs; ++i) blue[half + i] = truncated(mean(0, i));
+      for (int i = 0; i < pairs; ++i) red[half + i] = truncated(mean(1, i));
     }
   }
 }
@@ -238,7 +240,7 @@ void ToneMap::convert_block(const std::uint16_t* y, const std::array<Block, 3>& 
     for (int i = 0; i < count; ++i) {
       const float exactly = static_cast<float>(y[i] - 64) * luma_scale_ + offsets[channel][i];
       steps[channel][i] =
-          static_cast<std::int32_t>(std::min(std::max(exactly, 0.0F), kSignalSteps - 1.0F) + 0.5F);
+          static_cast<std::int32_t>(std::min(std::max(exactly, 0.0F), kSignalSteps - 1.0F));
     }
     for (int i = 0; i < count; ++i) light[channel][i] = signal_to_light_[steps[channel][i]];
   }
@@ -269,7 +271,7 @@ void ToneMap::convert_block(const std::uint16_t* y, const std::array<Block, 3>& 
   }
   for (int i = 0; i < count; ++i) {
     const float out = kRed709 * light[0][i] + kGreen709 * light[1][i] + kBlue709 * light[2][i];
-    luma[i] = rounded(16 + 219 * out);
+    luma[i] = truncated(16.5F + 219 * out);
     chroma[0][i] = 224 / (2 * (1 - kBlue709)) * (light[2][i] - out);
     chroma[1][i] = 224 / (2 * (1 - kRed709)) * (light[0][i] - out);
   }

@@ -68,8 +68,7 @@ struct Samples8 {
 template <int kFirstOctave, int kOctaves, int kBitsPerOctave>
 class RatioTable {
  public:
-  template <typename Function>
-  explicit RatioTable(Function&& function) {
+  explicit RatioTable(double (*function)(double)) {
     for (int i = 0; i < kSize; ++i) values_[i] = static_cast<float>(function(light_at(i)));
   }
   // Held within the table while still a float, which vectors can do.
@@ -108,7 +107,7 @@ class ToneMap {
   template <Transfer kTransfer>
   void convert(const Samples10& in, const Samples8& out, int width, int height) const;
   // A piece of a row: `offsets` is what chroma adds to luma in R, G and B, in steps of
-  // signal_to_light_; `chroma` becomes Cb and Cr, with zero in their middle.
+  // signal_to_light_, and half a step; `chroma` becomes Cb and Cr, with zero in their middle.
   template <Transfer kTransfer>
   void convert_block(const std::uint16_t* y, const std::array<Block, 3>& offsets, int count,
                      std::uint8_t* luma, std::array<Block, 2>& chroma) const;
