@@ -110,6 +110,24 @@ TEST(Nal, BeginsAccessUnit) {
   EXPECT_FALSE(begins_access_unit(Codec::kH264, ByteVector{0, 0, 1}));
 }
 
+TEST(Hevc, TellsHowTheSourceWasScanned) {
+  // What x265 writes, with its emulation prevention bytes.
+  ByteVector sps = {0x42, 1, 1, 1, 0x60, 0, 0, 3, 0, 0x90, 0, 0, 3, 0, 0, 3, 0, 0x5d};
+  const auto progressive = parse_hevc_source_scan(sps);
+  ASSERT_TRUE(progressive);
+  EXPECT_TRUE(progressive->progressive);
+  EXPECT_FALSE(progressive->interlaced);
+  sps[9] = 0x40;
+  const auto interlaced = parse_hevc_source_scan(sps);
+  ASSERT_TRUE(interlaced);
+  EXPECT_FALSE(interlaced->progressive);
+  EXPECT_TRUE(interlaced->interlaced);
+  EXPECT_FALSE(parse_hevc_source_scan(std::span(sps).first(9)));
+  EXPECT_FALSE(parse_hevc_source_scan({}));
+  sps[0] = 0x44;
+  EXPECT_FALSE(parse_hevc_source_scan(sps)) << "a PPS";
+}
+
 TEST(Nal, SecondFieldOfAFrame) {
   // Baseline, id 0, frame_num of 4 bits, poc type 2, 1 reference, 1x1 macroblocks,
   // frame_mbs_only_flag 0: bits 1 1 011 010 0 1 1 0, then padding.

@@ -184,6 +184,19 @@ std::optional<H264Sps> parse_h264_sps(std::span<const std::uint8_t> nal) {
   return sps;
 }
 
+std::optional<HevcSourceScan> parse_hevc_source_scan(std::span<const std::uint8_t> nal) {
+  if (hevc_nal_type(nal) != kHevcSps) return std::nullopt;
+  RbspReader reader(nal.subspan(2));
+  reader.bits(8);   // sps_video_parameter_set_id, sps_max_sub_layers_minus1, nesting flag
+  reader.bits(8);   // general_profile_space, tier, profile_idc
+  reader.bits(32);  // general_profile_compatibility_flag[]
+  HevcSourceScan scan;
+  scan.progressive = reader.bit() != 0;
+  scan.interlaced = reader.bit() != 0;
+  if (reader.overrun()) return std::nullopt;
+  return scan;
+}
+
 bool H264FieldPairing::is_second_field(std::span<const std::uint8_t> nal) {
   if (h264_nal_type(nal) == kH264Sps) {
     if (auto sps = parse_h264_sps(nal)) sps_ = sps;

@@ -68,6 +68,15 @@ struct H264Sps {
 };
 std::optional<H264Sps> parse_h264_sps(std::span<const std::uint8_t> nal);
 
+// How the source of an HEVC stream was scanned: general_progressive_source_flag and
+// general_interlaced_source_flag of an SPS (H.265 7.3.3). Both set: each picture's own pic_struct
+// says it; neither: unknown.
+struct HevcSourceScan {
+  bool progressive = false;
+  bool interlaced = false;
+};
+std::optional<HevcSourceScan> parse_hevc_source_scan(std::span<const std::uint8_t> nal);
+
 // Tells the second field of a frame from the first slice of a new picture (H.264 7.4.1.2.4), so
 // that both fields stay in one unit, as decoders and muxers have it. Knows one SPS: the last one
 // shown.

@@ -51,6 +51,12 @@ struct VideoSpec {
   bool noise = false;
   int flash_at = -1;  // this frame alone is white
   AVColorRange range = AVCOL_RANGE_MPEG;
+  AVColorSpace space = AVCOL_SPC_UNSPECIFIED;
+  AVColorPrimaries primaries = AVCOL_PRI_UNSPECIFIED;
+  AVColorTransferCharacteristic transfer = AVCOL_TRC_UNSPECIFIED;
+  bool interlaced = false;       // H.264: frames of two fields, the top one first
+  std::string encoder_params{};  // more for x264 or x265, beginning with a colon
+  std::function<void(AVFrame& frame, int index)> painter{};  // instead of paint()
 };
 
 inline void put(AVFrame& frame, int plane, int x, int y, int value) {
@@ -101,6 +107,12 @@ inline Feed make_video(const VideoSpec& spec) {
   context->height = spec.height;
   context->pix_fmt = spec.format;
   context->color_range = spec.range;
+  context->colorspace = spec.space;
+  context->color_primaries = spec.primaries;
+  context->color_trc = spec.transfer;
+  if (spec.interlaced) {
+    context->flags |= AV_CODEC_FLAG_INTERLACED_DCT | AV_CODEC_FLAG_INTERLACED_ME;
+  }
   context->framerate = {static_cast<int>(spec.rate.num), static_cast<int>(spec.rate.den)};
   context->time_base = av_inv_q(context->framerate);
   context->gop_size = spec.gop;
@@ -111,12 +123,12 @@ inline Feed make_video(const VideoSpec& spec) {
   if (hevc) {
     const auto params = fmt::format(
         "log-level=none:pools=none:frame-threads=1:bframes={}:keyint={}"
-        ":min-keyint={}:scenecut=0:rc-lookahead={}",
-        spec.b_frames, spec.gop, spec.gop, spec.b_frames + 1);
+        ":min-keyint={}:scenecut=0:rc-lookahead={}{}",
+        spec.b_frames, spec.gop, spec.gop, spec.b_frames + 1, spec.encoder_params);
     av_opt_set(context->priv_data, "x265-params", params.c_str(), 0);
   } else {
-    const auto params =
-        fmt::format("scenecut=0:rc-lookahead=4:b-pyramid={}", spec.pyramid ? "normal" : "none");
+    const auto params = fmt::format("scenecut=0:rc-lookahead=4:b-pyramid={}{}",
+                                    spec.pyramid ? "normal" : "none", spec.encoder_params);
     av_opt_set(context->priv_data, "x264-params", params.c_str(), 0);
   }
   EXPECT_EQ(avcodec_open2(context.get(), codec, nullptr), 0);
@@ -143,7 +155,12 @@ inline Feed make_video(const VideoSpec& spec) {
     frame->format = spec.format;
     frame->color_range = spec.range;
     EXPECT_EQ(av_frame_get_buffer(frame.get(), 0), 0);
-    paint(*frame, spec, i, random);
+    if (spec.painter) {
+      spec.painter(*frame, i);
+    } else {
+      paint(*frame, spec, i, random);
+    }
+    if (spec.interlaced) frame->interlaced_frame = frame->top_field_first = 1;
     frame->pts = i;
     EXPECT_EQ(avcodec_send_frame(context.get(), frame.get()), 0);
     drain(*context, collect);
@@ -285,22 +302,18 @@ struct Recorder : SampleSink {
   }
 };
 
-// Decodes our video; mean luma of each sample.
-inline std::vector<double> luma_of(const Recorder& video) {
+// Decodes our video.
+inline void visit_pictures(const Recorder& video,
+                           const std::function<void(const AVFrame&)>& visit) {
   const auto& description = std::get<media::VideoDescription>(video.descriptions.back());
   auto context = av::open_decoder(media::Codec::kH264, 1);
   EXPECT_TRUE(context);
-  std::vector<double> means;
   const auto take = [&] {
     auto frame = av::make_frame();
     while (avcodec_receive_frame(context->get(), frame.get()) == 0) {
       EXPECT_EQ(frame->width, description.width);
       EXPECT_EQ(frame->height, description.height);
-      double sum = 0;
-      for (int y = 0; y < frame->height; ++y) {
-        for (int x = 0; x < frame->width; ++x) sum += frame->data[0][y * frame->linesize[0] + x];
-      }
-      means.push_back(sum / (frame->width * frame->height));
+      visit(*frame);
     }
   };
   for (const auto& sample : video.samples) {
@@ -318,7 +331,7 @@ inline std::vector<double> luma_of(const Recorder& video) {
       const auto size =
           static_cast<std::size_t>(rest[0] << 24 | rest[1] << 16 | rest[2] << 8 | rest[3]);
       EXPECT_LE(size + 4, rest.size());
-      if (size + 4 > rest.size()) return means;
+      if (size + 4 > rest.size()) return;
       add(rest.subspan(4, size));
       rest = rest.subspan(4 + size);
     }
@@ -331,6 +344,18 @@ inline std::vector<double> luma_of(const Recorder& video) {
   }
   avcodec_send_packet(context->get(), nullptr);
   take();
+}
+
+// Mean luma of each sample.
+inline std::vector<double> luma_of(const Recorder& video) {
+  std::vector<double> means;
+  visit_pictures(video, [&](const AVFrame& frame) {
+    double sum = 0;
+    for (int y = 0; y < frame.height; ++y) {
+      for (int x = 0; x < frame.width; ++x) sum += frame.data[0][y * frame.linesize[0] + x];
+    }
+    means.push_back(sum / (frame.width * frame.height));
+  });
   return means;
 }
 

@@ -2,6 +2,14 @@
 //
 // On the media thread, owned by a VideoTranscoder, for one publisher's turn. Holds what the codec's
 // own reordering needs and no frame more.
+//
+// Interlaced video comes in three forms, and leaves in two:
+//  - H.264 fields and frames of two fields: frames with AVFrame::interlaced_frame set.
+//  - HEVC frames of two fields (general_interlaced_source_flag without the progressive one, H.265
+//    7.4.4), of which libavcodec says nothing: the same.
+//  - HEVC pictures that are one field each (pic_struct 1, 2, 9 to 12, H.265 D.3.3): half as many
+//    lines, twice as many pictures. They leave as progressive pictures with a sample aspect ratio
+//    that is right for them, at the rate of fields; the frame grid takes every second one.
 #pragma once
 
 #include <array>
@@ -34,11 +42,15 @@ class VideoDecoder {
   double reported_hz() const;
 
  private:
+  void note_scan(const media::AccessUnit& unit);
+  void settle_scan();
+
   explicit VideoDecoder(av::CodecContext context) : context_(std::move(context)) {}
 
   const av::CodecContext context_;
   const av::Packet packet_ = av::make_packet();
   const av::Frame frame_ = av::make_frame();
+  bool hevc_frames_of_fields_ = false;  // if not said otherwise of a picture
   // When the last units came in, found again through AVFrame::reordered_opaque. Longer than any
   // decoded picture buffer (16 in both standards).
   std::array<Instant, 64> received_{};
