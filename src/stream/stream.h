@@ -115,6 +115,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   struct Queued {
     std::shared_ptr<const TurnInfo> turn;
     media::AccessUnit unit;
+    bool after_cut = false;  // video before it was dropped here
   };
   // What the turn's thread knows of it; read for the status.
   struct TurnReport {
@@ -127,6 +128,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
 
   void run();
   void take(Running& running, const Queued& queued);
+  void push(Running& running, const Queued& queued);
+  void note_level(Running& running);
   void begin(Running& running, std::shared_ptr<const TurnInfo> turn);
   void observe_part(Running& running);
   void idle(Running& running, Instant now);
