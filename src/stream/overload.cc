@@ -10,14 +10,18 @@ namespace mirror::stream {
 using std::chrono::duration_cast;
 
 Overload::Action Overload::take(Instant now, std::chrono::nanoseconds waited, bool random_access) {
-  if (waited > far_behind_) {
+  if (!skipping_ && waited > late_) fall_behind(now, waited);
+  if (!dropping_ && waited > far_behind_) {
     dropping_ = true;
-  } else if (waited < calm_) {
+    ++drops_;
+  } else if (waited < calm_ && drops_ < kDropsMax) {
     dropping_ = false;
   }
-  if (!skipping_ && waited > late_) fall_behind(now, waited);
   // The random access point that is near, not one that is late itself: a newer one may be queued.
-  if (random_access && waited <= caught_up_ && !dropping_) skipping_ = false;
+  if (random_access && waited <= caught_up_) {
+    skipping_ = dropping_ = false;
+    drops_ = 0;
+  }
   recover(now, waited);
   if (!skipping_) return Action::kDecode;
   ++status_.skipped_units;

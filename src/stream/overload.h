@@ -56,6 +56,9 @@ class Overload {
   const OverloadStatus& status() const { return status_; }
 
  private:
+  // Who is far behind so often before the next random access point cannot even repeat pictures.
+  static constexpr int kDropsMax = 2;
+
   void fall_behind(Instant now, std::chrono::nanoseconds waited);
   void recover(Instant now, std::chrono::nanoseconds waited);
   void change(Level level, Instant now, std::string why);
@@ -68,6 +71,7 @@ class Overload {
   OverloadStatus status_;
   bool skipping_ = false;  // up to the next random access point
   bool dropping_ = false;  // far behind, and not caught up since
+  int drops_ = 0;          // while skipping
 
   std::optional<SteadyTime> late_at_;
   std::optional<SteadyTime> changed_at_;

@@ -81,6 +81,7 @@ class VideoTranscoder::Line {
   Status observe(const media::AccessUnit& unit);
   Status take_pictures();
   bool taints(const media::AccessUnit& unit);
+  void note_damage(const media::AccessUnit& unit);
   bool stands_for(bool tainted);
   bool leads_in(media::MediaTime pts);
   Status leave_pictures();
@@ -257,12 +258,12 @@ Status VideoTranscoder::Line::change_codec(media::Codec codec) {
 }
 
 Status VideoTranscoder::Line::decode(const media::AccessUnit& unit) {
-  if (!decoder_->push(unit, taints(unit))) {
-    ++stats_.decode_errors;
-    damage_spreads_ = true;
-  }
+  const auto errors = stats_.decode_errors;
+  if (!decoder_->push(unit, taints(unit))) ++stats_.decode_errors;
   if (auto status = observe(unit); !status) return status;
-  return take_pictures();
+  auto status = take_pictures();
+  if (stats_.decode_errors != errors) note_damage(unit);
+  return status;
 }
 
 Status VideoTranscoder::Line::observe(const media::AccessUnit& unit) {
@@ -290,10 +291,12 @@ bool VideoTranscoder::Line::taints(const media::AccessUnit& unit) {
   const bool before = whole_from_ && unit.pts < *whole_from_;
   if (!before) whole_from_.reset();
   const bool tainted = unit.damaged || damage_spreads_ || before;
-  if (unit.damaged && codec::may_be_referred_to(unit.codec, unit.data.span())) {
-    damage_spreads_ = true;
-  }
+  if (unit.damaged) note_damage(unit);
   return tainted;
+}
+
+void VideoTranscoder::Line::note_damage(const media::AccessUnit& unit) {
+  damage_spreads_ = damage_spreads_ || codec::may_be_referred_to(unit.codec, unit.data.span());
 }
 
 // Whether the last picture is shown in place of this one. Not for ever: a feed that is never whole
@@ -326,7 +329,6 @@ Status VideoTranscoder::Line::take_pictures() {
         return {};
       case VideoDecoder::Taken::kError:
         ++stats_.decode_errors;
-        damage_spreads_ = true;
         return {};
       case VideoDecoder::Taken::kPicture:
         break;
@@ -337,7 +339,7 @@ Status VideoTranscoder::Line::take_pictures() {
       ++stats_.pictures_dropped;
       continue;
     }
-    if (decoder_->concealed()) damage_spreads_ = true;
+    if (decoder_->concealed() && !decoder_->tainted()) damage_spreads_ = true;
     Picture picture{.pts = decoder_->pts(), .received = decoder_->received(), .decoded = &frame};
     picture.held = stands_for(decoder_->tainted() || decoder_->concealed());
     if (auto status = on_picture(std::move(picture)); !status) return status;

@@ -507,7 +507,7 @@ TEST_F(Feeds, BeginAgainWhenTheCodecChangesAndTheRateWithIt) {
   after.frames = 75;
   const Feed moved = merged(on_pid(video(after), 0x300), sound());
   show_.send(mux_, shifted(moved, kSecond * 3, 3s)).end();
-  expect_outcome(show_, {.breaks = 0, .seconds = 6, .tolerance = 1.2, .presentations = 2});
+  expect_outcome(show_, {.breaks = 1, .seconds = 6, .tolerance = 1.2, .presentations = 2});
 }
 
 TEST_F(Feeds, GoOnWhenADataStreamComesAndGoes) {
