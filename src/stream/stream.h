@@ -92,6 +92,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::shared_ptr<const hls::Presentation> presentation_of(std::string_view epoch) const;
   Audience& audience() const { return audience_; }
   std::shared_ptr<const StreamStatus> status() const { return status_.read(); }
+  // Access units that wait for the media thread.
+  std::size_t queued() const { return queue_.size(); }
   // Nobody publishes and the hold is over: the playlists are closed and it can be removed.
   bool expired() const { return expired_.load(std::memory_order_acquire); }
 
