@@ -100,7 +100,7 @@ Json to_json(const media::FeedState& feed) {
 }
 
 Json to_json(const stream::OverloadStatus& overload) {
-  return {{"level", name_of(overload.level)},
+  return {{"level", stream::name_of(overload.level)},
           {"since", overload.since == WallTime{} ? Json() : Json(iso8601(overload.since))},
           {"why", text_or_null(overload.why)},
           {"skipped_units", overload.skipped_units},
