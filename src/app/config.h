@@ -76,6 +76,7 @@ struct Config {
     int decode_threads = 1;
     std::size_t queue_frames = 240;
     std::size_t queue_bytes = 32'000'000;
+    int queue_milliseconds = 1'000;
   } transcode;
 
   struct Thumbnails {

@@ -346,6 +346,11 @@ std::vector<Key> make_keys() {
       {"transcode.queue_bytes",
        quantity<&C::transcode, &C::Transcode::queue_bytes>(1'000'000, 1'000'000'000),
        "The same in memory, for each stream."},
+      {"transcode.queue_milliseconds",
+       integer<&C::transcode, &C::Transcode::queue_milliseconds>(200, 10'000),
+       "The same in time: latency grows by no more than that. From half of it on, a stream gives "
+       "up "
+       "pictures to catch up."},
 
       {"thumbnails.every_ms", integer<&C::thumbnails, &C::Thumbnails::every>(0, 60'000, 100),
        "How often each stream's /live/STREAM/thumbnail.jpg changes; 0: there is none."},

@@ -123,7 +123,8 @@ stream::StreamSettings stream_settings(const Config& config) {
                           ? stream::StreamSettings::Takeover::kAlways
                           : stream::StreamSettings::Takeover::kWhenSilent,
           .queue_units_max = transcode.queue_frames,
-          .queue_bytes_max = transcode.queue_bytes};
+          .queue_bytes_max = transcode.queue_bytes,
+          .queue_age_max = std::chrono::milliseconds(transcode.queue_milliseconds)};
 }
 
 admission::GateSettings gate_settings(const Config& config) {

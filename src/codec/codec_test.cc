@@ -102,6 +102,24 @@ TEST(Nal, FactsOfAnAccessUnit) {
   EXPECT_EQ(facts.first_slices, 1);
 }
 
+TEST(Nal, PicturesThatNoOtherRefersTo) {
+  const auto h264 = [](std::uint8_t header) {
+    return may_be_referred_to(Codec::kH264, ByteVector{0, 0, 1, 9, 0xf0, 0, 0, 1, header, 0x80});
+  };
+  EXPECT_TRUE(h264(0x65));
+  EXPECT_TRUE(h264(0x41));
+  EXPECT_TRUE(h264(0x21));
+  EXPECT_FALSE(h264(0x01));
+  const auto hevc = [](int type) {
+    return may_be_referred_to(
+        Codec::kHevc,
+        ByteVector{0, 0, 1, 0x46, 1, 0, 0, 1, static_cast<std::uint8_t>(type << 1), 1, 0x80});
+  };
+  for (const int type : {0, 2, 4, 6, 8, 14}) EXPECT_FALSE(hevc(type)) << type;
+  for (const int type : {1, 3, 9, 16, 19, 20, 21}) EXPECT_TRUE(hevc(type)) << type;
+  EXPECT_TRUE(may_be_referred_to(Codec::kHevc, {})) << "nothing to be seen";
+}
+
 TEST(Nal, BeginsAccessUnit) {
   EXPECT_TRUE(begins_access_unit(Codec::kH264, ByteVector{0, 0, 0, 1, 9, 0xf0}));
   EXPECT_TRUE(begins_access_unit(Codec::kH264, ByteVector{0, 0, 1, 0x41, 0x80}));

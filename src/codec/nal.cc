@@ -139,6 +139,22 @@ bool marks_random_access(media::Codec codec, std::span<const std::uint8_t> nal) 
   return type == kH264Idr || (type == kH264Sei && has_recovery_point(nal));
 }
 
+bool may_be_referred_to(media::Codec codec, std::span<const std::uint8_t> unit) {
+  AnnexBReader reader(unit);
+  while (const auto nal = reader.next()) {
+    if (codec == media::Codec::kHevc) {
+      const int type = hevc_nal_type(nal->bytes);
+      if (type < 0 || type >= kHevcVps) continue;
+      // TRAIL_N, TSA_N, STSA_N, RADL_N, RASL_N and what is reserved beside them.
+      return type > 14 || type % 2 != 0;
+    }
+    const int type = h264_nal_type(nal->bytes);
+    if (type < kH264Slice || type > kH264Idr) continue;
+    return (nal->bytes.front() & 0x60) != 0;  // of a frame of two fields: what its first one says
+  }
+  return true;
+}
+
 AccessUnitFacts inspect_access_unit(media::Codec codec, std::span<const std::uint8_t> unit) {
   const bool hevc = codec == media::Codec::kHevc;
   AccessUnitFacts facts;

@@ -46,6 +46,11 @@ NalRole role_of(media::Codec codec, std::span<const std::uint8_t> nal);
 // SEI (D.1.8), HEVC IRAP.
 bool marks_random_access(media::Codec codec, std::span<const std::uint8_t> nal);
 
+// Whether the picture of an access unit (Annex B) is one that others may refer to: H.264
+// nal_ref_idc (7.4.1), HEVC sub-layer non-reference pictures (7.4.2.2, table 7-1). True when that
+// cannot be seen.
+bool may_be_referred_to(media::Codec codec, std::span<const std::uint8_t> unit);
+
 // Facts about one access unit, Annex B.
 struct AccessUnitFacts {
   bool random_access = false;

@@ -97,6 +97,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   const std::string& epoch() const { return epoch_; }
   Audience& audience() const { return audience_; }
   std::shared_ptr<const StreamStatus> status() const { return status_.read(); }
+  // Access units that wait for the media thread.
+  std::size_t queued() const { return queue_.size(); }
   // Nobody publishes and the hold is over: the playlists are closed and it can be removed.
   bool expired() const { return expired_.load(std::memory_order_acquire); }
 
@@ -120,6 +122,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   struct Queued {
     std::shared_ptr<const TurnInfo> turn;
     media::AccessUnit unit;
+    bool after_cut = false;  // video before it was dropped here
   };
   // What the turn's thread knows of it; read for the status.
   struct TurnReport {
@@ -132,6 +135,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
 
   void run();
   void take(Running& running, const Queued& queued);
+  void push(Running& running, const Queued& queued);
+  void note_level(Running& running);
   void begin(Running& running, std::shared_ptr<const TurnInfo> turn);
   void observe_part(Running& running);
   void idle(Running& running, Instant now);

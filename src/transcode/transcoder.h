@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "media/access_unit.h"
 #include "media/sample.h"
@@ -30,6 +31,15 @@ struct VideoSettings {
   std::string preset = "superfast";  // x264
   int decode_threads = 1;
   StillSettings stills;
+  // Tells how long encoding takes; none: it is taken to cost nothing.
+  const Clock* clock = nullptr;
+};
+
+// What of the video is decoded. Less costs less; the frame rate stays, with pictures repeated.
+enum class Effort {
+  kAll,
+  kReferenceOnly,  // no pictures that no other refers to
+  kKeyFramesOnly,  // random access points
 };
 
 struct AudioSettings {
@@ -55,8 +65,10 @@ struct TranscodeStats {
   std::uint64_t access_units = 0;
   std::uint64_t access_units_skipped = 0;  // before a random access point, or off the timeline
   std::uint64_t access_units_damaged = 0;  // came so; decoded as far as possible
+  std::uint64_t access_units_omitted = 0;  // not decoded, to save time; see Effort and skip()
   std::uint64_t decode_errors = 0;
   std::uint64_t pictures_decoded = 0;
+  std::uint64_t pictures_held = 0;     // too damaged to be shown: the last good one stood instead
   std::uint64_t slots_duplicated = 0;  // a hole in the source, filled: last picture, or silence
   std::uint64_t pictures_dropped = 0;  // late, two for one slot, or with a stray timestamp
   std::uint64_t samples = 0;
@@ -80,7 +92,28 @@ class VideoTranscoder {
 
   // The next access unit in decoding order. Bad input is counted, and the grid goes on with the
   // last picture. Fails only if the encoder does: then this transcoder is at its end.
+  //
+  // Pictures that damage has reached are not shown: the last good one stands for them. Damage to a
+  // picture that no other refers to ends with it; any other ends at the next random access point
+  // that came whole, or after kDamageHeldMax: a viewer would rather see smeared pictures than none.
+  //
+  // A unit of another codec is the same track under other parameters: the run goes on if its
+  // timestamps and its frame rate do.
   Status push(const media::AccessUnit& unit);
+  // How much of what is pushed from now on is decoded.
+  void set_effort(Effort effort);
+  // In place of push(): this unit is not decoded, nor are those after it up to the next random
+  // access unit. The grid goes on with the last picture, by the unit's time of decoding.
+  Status skip(const media::AccessUnit& unit);
+  // Units were lost on our side, not the source's: the hole is filled, however long (up to
+  // kLongestBridge), if the source's clock shows the time that has passed and filling is quick.
+  void note_lost();
+
+  static constexpr std::chrono::milliseconds kDamageHeldMax{1'000};
+  static constexpr std::chrono::seconds kLongestBridge{10};
+  // Filling a hole may take so long.
+  static constexpr std::chrono::milliseconds kBridgingMax{200};
+
   // The publisher left: what the decoder still holds comes out.
   Status end_turn();
   // A publisher (re)connected, perhaps with another codec, size or rate. Its first picture begins a

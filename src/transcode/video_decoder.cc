@@ -19,9 +19,9 @@ Result<std::unique_ptr<VideoDecoder>> VideoDecoder::create(media::Codec codec, i
   return std::unique_ptr<VideoDecoder>(new VideoDecoder(std::move(*context)));
 }
 
-bool VideoDecoder::push(const media::AccessUnit& unit) {
+bool VideoDecoder::push(const media::AccessUnit& unit, bool tainted) {
   if (unit.random_access && context_->codec_id == AV_CODEC_ID_HEVC) note_scan(unit);
-  received_[static_cast<std::size_t>(units_) % received_.size()] = unit.received;
+  marks_[static_cast<std::size_t>(units_) % marks_.size()] = {unit.received, tainted};
   context_->reordered_opaque = units_++;
   // libavcodec copies what is not reference-counted, and pads the copy as its readers need.
   packet_->data = const_cast<std::uint8_t*>(unit.data.data());
@@ -35,6 +35,13 @@ bool VideoDecoder::push(const media::AccessUnit& unit) {
 }
 
 void VideoDecoder::finish() { avcodec_send_packet(context_.get(), nullptr); }
+
+void VideoDecoder::restart() { avcodec_flush_buffers(context_.get()); }
+
+void VideoDecoder::skip_non_reference(bool skip) {
+  // Never AVDISCARD_BIDIR: B-pictures that others refer to would be missed.
+  context_->skip_frame = skip ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
+}
 
 VideoDecoder::Taken VideoDecoder::take() {
   const int error = avcodec_receive_frame(context_.get(), frame_.get());
@@ -75,8 +82,8 @@ void VideoDecoder::settle_scan() {
   if (av_q2d(halved) * frame_->width >= frame_->height) shape = halved;
 }
 
-Instant VideoDecoder::received() const {
-  return received_[static_cast<std::size_t>(frame_->reordered_opaque) % received_.size()];
+bool VideoDecoder::concealed() const {
+  return frame_->decode_error_flags != 0 || (frame_->flags & AV_FRAME_FLAG_CORRUPT) != 0;
 }
 
 double VideoDecoder::reported_hz() const {

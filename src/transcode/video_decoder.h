@@ -27,16 +27,23 @@ class VideoDecoder {
   static Result<std::unique_ptr<VideoDecoder>> create(media::Codec codec, int threads);
 
   // Feeds one access unit; take() all pictures before the next. False if the decoder refused it.
-  bool push(const media::AccessUnit& unit);
-  // No more units: take() gives what is still held. The decoder is of no use after that.
+  // `tainted` is told again with its picture.
+  bool push(const media::AccessUnit& unit, bool tainted = false);
+  // No more units: take() gives what is still held. The decoder is of no use until restart().
   void finish();
+  // Forgets all pictures: goes on with a random access unit. Parameter sets are kept.
+  void restart();
+  void skip_non_reference(bool skip);
 
   enum class Taken { kPicture, kNothing, kError };
   // The next picture, valid until the next call.
   Taken take();
   const AVFrame& picture() const { return *frame_; }
   media::MediaTime pts() const { return media::MediaTime(frame_->pts); }
-  Instant received() const;
+  Instant received() const { return mark().received; }
+  bool tainted() const { return mark().tainted; }
+  // The decoder had to guess at some of it, as far as it noticed.
+  bool concealed() const;
 
   // Frames per second that the parameter sets tell; 0 if they do not.
   double reported_hz() const;
@@ -51,9 +58,18 @@ class VideoDecoder {
   const av::Packet packet_ = av::make_packet();
   const av::Frame frame_ = av::make_frame();
   bool hevc_frames_of_fields_ = false;  // if not said otherwise of a picture
-  // When the last units came in, found again through AVFrame::reordered_opaque. Longer than any
-  // decoded picture buffer (16 in both standards).
-  std::array<Instant, 64> received_{};
+  // What is to be known of a unit when its picture comes out.
+  struct Mark {
+    Instant received;
+    bool tainted = false;
+  };
+  const Mark& mark() const {
+    return marks_[static_cast<std::size_t>(frame_->reordered_opaque) % marks_.size()];
+  }
+
+  // Of the last units, found again through AVFrame::reordered_opaque. Longer than any decoded
+  // picture buffer (16 in both standards).
+  std::array<Mark, 64> marks_{};
   std::int64_t units_ = 0;
 };
 

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "codec/nal.h"
 #include "transcode/av.h"
 #include "transcode/h264_encoder.h"
 #include "transcode/picture_scaler.h"
@@ -24,6 +26,9 @@ constexpr std::chrono::milliseconds kLongestHole{500};
 constexpr int kMisfitsMax = 3;
 // Canvases that wait for the frame rate.
 constexpr std::size_t kWaitingMax = 16;
+// Pictures that may come before a random access picture in output order and refer to what was
+// before it: no more than a decoded picture buffer holds.
+constexpr int kLeadingMax = 16;
 
 constexpr std::int64_t kUnitsPerSecond = PresentationTime::period::den;
 
@@ -51,6 +56,9 @@ class VideoTranscoder::Line {
 
   Status begin_turn(media::Codec codec);
   Status push(const media::AccessUnit& unit);
+  void set_effort(Effort effort);
+  Status skip(const media::AccessUnit& unit);
+  void note_lost() { bridging_ = true; }
   Status end_turn();
 
   const H264Encoder* encoder() const { return encoder_.get(); }
@@ -63,13 +71,24 @@ class VideoTranscoder::Line {
     Instant received{};
     const AVFrame* decoded = nullptr;
     av::Frame canvas;
+    bool held = false;  // damaged: the last one is shown in its place
+
+    bool scaled() const { return canvas != nullptr || held; }
   };
 
   // How a picture lies relative to the next slot to be filled.
   enum class Fit { kNext, kAfterHole, kDecimated, kLate, kMisfit };
 
   Status decode(const media::AccessUnit& unit);
+  Status observe(const media::AccessUnit& unit);
   Status take_pictures();
+  bool taints(const media::AccessUnit& unit);
+  void note_damage(const media::AccessUnit& unit);
+  bool stands_for(bool tainted);
+  bool leads_in(media::MediaTime pts);
+  Status leave_pictures();
+  Status change_codec(media::Codec codec);
+  Status hold_until(const media::AccessUnit& unit);
   Status on_picture(Picture picture);
   Status start_at_rate(media::FrameRate source_rate);
   Status use_encoder_for(media::FrameRate proxy_rate);
@@ -77,11 +96,15 @@ class VideoTranscoder::Line {
   Status place(Picture& picture);
   Status place_misfit(Picture& picture);
   Status restart(Picture& picture);
-  Fit fit_of(std::int64_t source_index) const;
+  Fit fit_of(const Picture& picture) const;
+  bool bridges(Slot slots, media::MediaTime pts, const Instant& received) const;
+  bool clocks_agree(media::MediaTime pts, const Instant& received) const;
+  Slot slot_of(std::int64_t source_index) const;
   std::int64_t source_index(media::MediaTime pts) const;
   bool scale(Picture& picture);
   bool keep_scaled(Picture& picture);
 
+  Status encode_placed(const Picture& picture);
   Status encode_next(const Instant& received);
   void make_still(PresentationTime time, WallTime captured);
 
@@ -93,10 +116,22 @@ class VideoTranscoder::Line {
   // The turn.
   media::Codec codec_ = media::Codec::kUnsupported;
   std::unique_ptr<VideoDecoder> decoder_;
-  bool entered_ = false;  // a random access unit has come
+  Effort effort_ = Effort::kAll;
+  bool entered_ = false;  // a random access unit has come, and all since was decoded
+  // A picture before the random access one where decoding began, and how many may still come.
+  media::MediaTime entered_at_{};
+  int leading_ = 0;
   RateDetector detector_;
+  bool codec_changed_ = false;  // the rate is being found again
   std::optional<media::FrameRate> source_rate_;
   std::vector<Picture> waiting_;  // for source_rate_
+
+  // Damage, in decoding order: a picture that others refer to is damaged, and no random access unit
+  // has come whole since; pictures before the one that has are damaged still.
+  bool damage_spreads_ = false;
+  std::optional<media::MediaTime> whole_from_;
+  // In output order: since this sample, no whole picture has come.
+  std::optional<std::uint64_t> held_since_;
 
   // The grid.
   std::int64_t halving_ = 1;  // source pictures per slot
@@ -106,20 +141,31 @@ class VideoTranscoder::Line {
   Slot longest_hole_ = 0;
   std::optional<Picture> misfit_;  // believed once the next picture continues it
   int misfits_in_row_ = 0;
+  // Units were left out on our side since the grid was last moved on, by what came then.
+  bool bridging_ = false;
+  media::MediaTime reached_pts_{};
+  SteadyTime reached_received_{};
 
   // The encoder, and the picture it encoded last: repeated where the source has a hole.
   PictureScaler scaler_;
   av::Frame canvas_;
   std::unique_ptr<H264Encoder> encoder_;
   StillMaker stills_;
+  std::chrono::duration<double> encoding_{};  // takes so long, on average
 };
 
 Status VideoTranscoder::Line::begin_turn(media::Codec codec) {
   auto decoder = VideoDecoder::create(codec, settings_.decode_threads);
   if (!decoder) return std::unexpected(std::move(decoder.error()));
   decoder_ = std::move(*decoder);
+  decoder_->skip_non_reference(effort_ == Effort::kReferenceOnly);
   codec_ = codec;
   entered_ = false;
+  damage_spreads_ = false;
+  whole_from_.reset();
+  held_since_.reset();
+  codec_changed_ = false;
+  bridging_ = false;
   detector_ = {};
   source_rate_.reset();
   waiting_.clear();
@@ -133,34 +179,151 @@ Status VideoTranscoder::Line::begin_turn(media::Codec codec) {
 Status VideoTranscoder::Line::push(const media::AccessUnit& unit) {
   ++stats_.access_units;
   if (unit.codec != codec_) {
-    // The feed's track became another one without a new connection.
-    if (auto status = end_turn(); !status) return status;
-    if (auto status = begin_turn(unit.codec); !status) {
-      ++stats_.access_units_skipped;
-      return {};
-    }
+    if (auto status = change_codec(unit.codec); !status) return status;
   }
-  entered_ = entered_ || unit.random_access;
-  if (!entered_ || !decoder_ || unit.data.empty()) {
+  if (!decoder_ || unit.data.empty()) {
     ++stats_.access_units_skipped;
     return {};
   }
+  if (unit.random_access && !entered_) {
+    entered_ = true;
+    entered_at_ = unit.pts;
+    leading_ = kLeadingMax;
+  }
+  if (!entered_) {
+    ++(effort_ == Effort::kKeyFramesOnly && run_begun_ ? stats_.access_units_omitted
+                                                       : stats_.access_units_skipped);
+    return hold_until(unit);
+  }
   if (unit.damaged) ++stats_.access_units_damaged;
-  return decode(unit);
+  if (auto status = decode(unit); !status) return status;
+  // With nothing behind it, a key frame would wait for the next one to be put in order.
+  return effort_ == Effort::kKeyFramesOnly ? leave_pictures() : Status{};
+}
+
+void VideoTranscoder::Line::set_effort(Effort effort) {
+  effort_ = effort;
+  if (decoder_) decoder_->skip_non_reference(effort == Effort::kReferenceOnly);
+}
+
+Status VideoTranscoder::Line::skip(const media::AccessUnit& unit) {
+  ++stats_.access_units;
+  ++stats_.access_units_omitted;
+  if (auto status = leave_pictures(); !status) return status;
+  return hold_until(unit);
+}
+
+// What the decoder holds comes out; it goes on at the next random access unit.
+Status VideoTranscoder::Line::leave_pictures() {
+  if (!decoder_ || !entered_) return {};
+  entered_ = false;
+  decoder_->finish();
+  auto status = take_pictures();
+  decoder_->restart();
+  return status;
+}
+
+// A unit that is not decoded still tells how far the source has come: every picture that is yet to
+// come out is shown at its time of decoding or later.
+Status VideoTranscoder::Line::hold_until(const media::AccessUnit& unit) {
+  if (!run_begun_ || !source_rate_) return {};
+  bridging_ = true;
+  timeline_.observe(unit.pts, unit.received);
+  const auto slot = slot_of(source_index(unit.dts));
+  if (slot <= next_slot_ || !bridges(slot - next_slot_, unit.dts, unit.received)) return {};
+  for (; next_slot_ < slot; ++stats_.slots_duplicated) {
+    if (auto status = encode_next(unit.received); !status) return status;
+  }
+  reached_pts_ = unit.dts;
+  reached_received_ = unit.received.steady;
+  return {};
+}
+
+// The feed's track became another one without a new connection. What was learnt of the timestamps
+// holds until they say otherwise.
+Status VideoTranscoder::Line::change_codec(media::Codec codec) {
+  if (run_begun_ && source_rate_) {
+    if (auto status = leave_pictures(); !status) return status;
+    decoder_.reset();
+    if (auto decoder = VideoDecoder::create(codec, settings_.decode_threads)) {
+      decoder_ = std::move(*decoder);
+      decoder_->skip_non_reference(effort_ == Effort::kReferenceOnly);
+      codec_ = codec;
+      damage_spreads_ = false;
+      whole_from_.reset();
+      detector_ = {};
+      codec_changed_ = true;
+    }
+    return {};
+  }
+  if (auto status = end_turn(); !status) return status;
+  std::ignore = begin_turn(codec);  // if it fails there is no decoder, and the units are skipped
+  return {};
 }
 
 Status VideoTranscoder::Line::decode(const media::AccessUnit& unit) {
-  if (!decoder_->push(unit)) ++stats_.decode_errors;
-  if (!source_rate_) {
-    detector_.add(unit.pts, unit.dts);
-    const auto rate = detector_.rate(decoder_->reported_hz());
-    if (rate) {
-      if (auto status = start_at_rate(*rate); !status) return status;
-    }
-  } else if (run_begun_) {
-    timeline_.observe(unit.pts, unit.received);
+  const auto errors = stats_.decode_errors;
+  if (!decoder_->push(unit, taints(unit))) ++stats_.decode_errors;
+  if (auto status = observe(unit); !status) return status;
+  auto status = take_pictures();
+  if (stats_.decode_errors != errors) note_damage(unit);
+  return status;
+}
+
+Status VideoTranscoder::Line::observe(const media::AccessUnit& unit) {
+  if (source_rate_ && run_begun_) timeline_.observe(unit.pts, unit.received);
+  if (source_rate_ && !codec_changed_) return {};
+  detector_.add(unit.pts, unit.dts);
+  const auto rate = detector_.rate(decoder_->reported_hz());
+  if (!rate) return {};
+  codec_changed_ = false;
+  if (rate == source_rate_) return {};
+  // Another grid, after a change of codec: nothing goes on there.
+  const auto proxy_rate = media::proxy_frame_rate(*rate, settings_.frame_rate_max);
+  if (encoder_ && encoder_->description().frame_rate != proxy_rate) run_begun_ = false;
+  return start_at_rate(*rate);
+}
+
+// Whether the unit's picture is damaged, itself or by what it refers to.
+bool VideoTranscoder::Line::taints(const media::AccessUnit& unit) {
+  if (unit.random_access && !unit.damaged) {
+    if (damage_spreads_) whole_from_ = unit.pts;
+    damage_spreads_ = false;
+    return false;
   }
-  return take_pictures();
+  // Leading pictures of that one refer to what was before it.
+  const bool before = whole_from_ && unit.pts < *whole_from_;
+  if (!before) whole_from_.reset();
+  const bool tainted = unit.damaged || damage_spreads_ || before;
+  if (unit.damaged) note_damage(unit);
+  return tainted;
+}
+
+void VideoTranscoder::Line::note_damage(const media::AccessUnit& unit) {
+  damage_spreads_ = damage_spreads_ || codec::may_be_referred_to(unit.codec, unit.data.span());
+}
+
+// Whether the last picture is shown in place of this one. Not for ever: a feed that is never whole
+// is shown as it is.
+bool VideoTranscoder::Line::stands_for(bool tainted) {
+  if (!tainted) {
+    held_since_.reset();
+    return false;
+  }
+  if (!run_begun_ || !source_rate_) return false;  // there is none yet
+  if (!held_since_) held_since_ = stats_.samples;
+  const auto longest = index_at(kDamageHeldMax, encoder_->description().frame_rate, AV_ROUND_UP);
+  if (static_cast<std::int64_t>(stats_.samples - *held_since_) >= longest) return false;
+  ++stats_.pictures_held;
+  return true;
+}
+
+// Whether a picture comes before the random access one where decoding began, and so refers to what
+// was not decoded.
+bool VideoTranscoder::Line::leads_in(media::MediaTime pts) {
+  if (leading_ == 0) return false;
+  leading_ = pts < entered_at_ ? leading_ - 1 : 0;
+  return pts < entered_at_;
 }
 
 Status VideoTranscoder::Line::take_pictures() {
@@ -176,12 +339,14 @@ Status VideoTranscoder::Line::take_pictures() {
     }
     ++stats_.pictures_decoded;
     const auto& frame = decoder_->picture();
-    if (frame.pts == AV_NOPTS_VALUE) {
+    if (frame.pts == AV_NOPTS_VALUE || leads_in(decoder_->pts())) {
       ++stats_.pictures_dropped;
       continue;
     }
-    if (auto status = on_picture({decoder_->pts(), decoder_->received(), &frame, nullptr}); !status)
-      return status;
+    if (decoder_->concealed() && !decoder_->tainted()) damage_spreads_ = true;
+    Picture picture{.pts = decoder_->pts(), .received = decoder_->received(), .decoded = &frame};
+    picture.held = stands_for(decoder_->tainted() || decoder_->concealed());
+    if (auto status = on_picture(std::move(picture)); !status) return status;
   }
 }
 
@@ -238,21 +403,48 @@ std::int64_t VideoTranscoder::Line::source_index(media::MediaTime pts) const {
   return index_at(timeline_.presented_at(pts), *source_rate_, AV_ROUND_NEAR_INF);
 }
 
-VideoTranscoder::Line::Fit VideoTranscoder::Line::fit_of(std::int64_t index) const {
-  const auto slot = index >= 0 ? index / halving_ : -((-index + halving_ - 1) / halving_);
+Slot VideoTranscoder::Line::slot_of(std::int64_t index) const {
+  return index >= 0 ? index / halving_ : -((-index + halving_ - 1) / halving_);
+}
+
+VideoTranscoder::Line::Fit VideoTranscoder::Line::fit_of(const Picture& picture) const {
+  const auto index = source_index(picture.pts);
+  const auto slot = slot_of(index);
   if (slot == next_slot_) return Fit::kNext;
   if (slot > next_slot_) {
-    return slot - next_slot_ > longest_hole_ ? Fit::kMisfit : Fit::kAfterHole;
+    return bridges(slot - next_slot_, picture.pts, picture.received) ? Fit::kAfterHole
+                                                                     : Fit::kMisfit;
   }
   if (slot == next_slot_ - 1 && index % halving_ != 0) return Fit::kDecimated;
   return next_slot_ - slot > longest_hole_ ? Fit::kMisfit : Fit::kLate;
 }
 
+// Whether so many slots before what was received then are filled with the last picture.
+bool VideoTranscoder::Line::bridges(Slot slots, media::MediaTime pts,
+                                    const Instant& received) const {
+  if (slots <= longest_hole_) return true;
+  return bridging_ && clocks_agree(pts, received) &&
+         slots <= index_at(kLongestBridge, encoder_->description().frame_rate, AV_ROUND_DOWN) &&
+         encoding_ * static_cast<double>(slots) <= kBridgingMax;
+}
+
+// Whether the source's clock went on since the grid was last moved on, and did not jump.
+bool VideoTranscoder::Line::clocks_agree(media::MediaTime pts, const Instant& received) const {
+  const auto step = pts - reached_pts_;
+  const auto passed = received.steady - reached_received_;
+  if (step < media::MediaTime::zero() || step > 2 * kLongestBridge) return false;
+  return std::chrono::abs(passed - std::chrono::duration_cast<SteadyTime::duration>(step)) <=
+         kLongestHole;
+}
+
 Status VideoTranscoder::Line::place(Picture& picture) {
   if (!run_begun_) return restart(picture);
-  const auto index = source_index(picture.pts);
-  const auto fit = fit_of(index);
-  if (fit == Fit::kMisfit) return place_misfit(picture);
+  const auto fit = fit_of(picture);
+  if (fit == Fit::kMisfit) {
+    // A hole of our own making that takes too long to fill is no stray timestamp either.
+    if (bridging_ && clocks_agree(picture.pts, picture.received)) return restart(picture);
+    return place_misfit(picture);
+  }
   if (misfit_) ++stats_.pictures_dropped;
   misfit_.reset();
   misfits_in_row_ = 0;
@@ -261,11 +453,12 @@ Status VideoTranscoder::Line::place(Picture& picture) {
     ++stats_.pictures_dropped;
     return {};
   }
-  for (const auto slot = index / halving_; next_slot_ < slot; ++stats_.slots_duplicated) {
+  for (const auto slot = slot_of(source_index(picture.pts)); next_slot_ < slot;
+       ++stats_.slots_duplicated) {
     if (auto status = encode_next(picture.received); !status) return status;
   }
   if (!scale(picture)) return {};
-  return encode_next(picture.received);
+  return encode_placed(picture);
 }
 
 // One stray timestamp is no break: a picture far from its slot waits until the next one confirms
@@ -304,14 +497,20 @@ Status VideoTranscoder::Line::restart(Picture& picture) {
     discontinuity_ = true;
     ++stats_.discontinuities;
   }
+  return encode_placed(picture);
+}
+
+// The picture is on the canvas, and next_slot_ is its slot.
+Status VideoTranscoder::Line::encode_placed(const Picture& picture) {
+  bridging_ = false;
+  reached_pts_ = picture.pts;
+  reached_received_ = picture.received.steady;
   return encode_next(picture.received);
 }
 
 bool VideoTranscoder::Line::scale(Picture& picture) {
-  if (picture.canvas) {
-    std::swap(canvas_, picture.canvas);
-    return true;
-  }
+  if (picture.canvas) std::swap(canvas_, picture.canvas);
+  if (picture.scaled()) return true;
   // x264 has copied what it was given, so that nobody else holds the canvas.
   if (scaler_.render(*picture.decoded, *canvas_)) return true;
   ++stats_.decode_errors;
@@ -319,7 +518,7 @@ bool VideoTranscoder::Line::scale(Picture& picture) {
 }
 
 bool VideoTranscoder::Line::keep_scaled(Picture& picture) {
-  if (picture.canvas) return true;
+  if (picture.scaled()) return true;
   auto canvas = scaler_.make_canvas();
   if (!scaler_.render(*picture.decoded, *canvas)) {
     ++stats_.decode_errors;
@@ -336,7 +535,9 @@ Status VideoTranscoder::Line::encode_next(const Instant& received) {
   const auto& description = encoder_->description();
   const auto& grid = description.grid;
   const bool sync = discontinuity_ || next_slot_ % grid.samples_per_segment == 0;
+  const auto begun = settings_.clock ? settings_.clock->now().steady : SteadyTime{};
   auto data = encoder_->encode(*canvas_, sync ? PictureKind::kIdr : PictureKind::kAny);
+  if (settings_.clock) encoding_ += (settings_.clock->now().steady - begun - encoding_) / 8;
   if (!data) return std::unexpected(std::move(data.error()));
   const auto time = time_of(next_slot_, description.frame_rate);
   media::Sample sample{.decode_time = next_slot_ * grid.sample_duration,
@@ -392,6 +593,9 @@ Result<std::unique_ptr<VideoTranscoder>> VideoTranscoder::create(const VideoSett
 }
 
 Status VideoTranscoder::push(const media::AccessUnit& unit) { return line_->push(unit); }
+void VideoTranscoder::set_effort(Effort effort) { line_->set_effort(effort); }
+Status VideoTranscoder::skip(const media::AccessUnit& unit) { return line_->skip(unit); }
+void VideoTranscoder::note_lost() { line_->note_lost(); }
 Status VideoTranscoder::end_turn() { return line_->end_turn(); }
 Status VideoTranscoder::begin_turn(media::Codec codec) { return line_->begin_turn(codec); }
 const TranscodeStats& VideoTranscoder::stats() const { return line_->stats(); }
