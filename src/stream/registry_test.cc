@@ -291,6 +291,8 @@ TEST_F(RegistryTest, AFeedThatReturnsAfterAPauseIsNotCut) {
   constexpr std::uint64_t kBurst = 20;
   const auto stream = registry_.find("cam1");
   push();
+  // Before the clock goes on: what waits for long is not decoded.
+  ASSERT_TRUE(eventually([&] { return stream->queued() == 0; }));
   ASSERT_TRUE(eventually([&] {
     clock_.advance(100ms);
     return stream->status()->video.access_units == 1;
