@@ -39,7 +39,7 @@ class Line::Output final : public transcode::SampleSink {
     line_.on_description(rendition_, description);
   }
   void on_sample(media::Sample sample) override { line_.on_sample(rendition_, std::move(sample)); }
-  void on_still(media::Still still) override { line_.on_still(std::move(still)); }
+  void on_still(const media::Still& still) override { line_.on_still(still); }
 
  private:
   Line& line_;

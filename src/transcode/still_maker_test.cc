@@ -168,9 +168,7 @@ struct Stills : test::Recorder {
     media::Still still;
   };
   std::vector<At> stills;
-  void on_still(media::Still still) override {
-    stills.push_back({samples.size(), std::move(still)});
-  }
+  void on_still(const media::Still& still) override { stills.push_back({samples.size(), still}); }
 };
 
 struct Line {

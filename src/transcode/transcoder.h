@@ -56,7 +56,7 @@ class SampleSink {
   virtual void on_description(const media::TrackDescription& description) = 0;
   virtual void on_sample(media::Sample sample) = 0;
   // Now and then one of the pictures, after its sample. Video only.
-  virtual void on_still(media::Still) {}
+  virtual void on_still(const media::Still&) {}
 };
 
 // What a transcoder counted since it was made. Read on the media thread. For audio, a picture is a

@@ -565,7 +565,7 @@ void VideoTranscoder::Line::make_still(PresentationTime time, WallTime captured)
     return;
   }
   ++stats_.stills;
-  sink_.on_still(std::move(*still));
+  sink_.on_still(*still);
 }
 
 // --- The public face.
