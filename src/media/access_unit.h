@@ -41,7 +41,7 @@ using TrackId = std::uint32_t;
 struct Track {
   TrackId id = 0;
   Codec codec = Codec::kUnsupported;
-  std::string language;  // ISO 639-2 code, or empty
+  std::string language;     // ISO 639-2 code, or empty
   std::string description;  // for an unsupported codec: what it is, for example "MPEG-2 video"
   // Of Opus alone: the channel_config_code of its mapping into MPEG-2 TS (codec/opus.h).
   std::uint8_t opus_channels = 0;
