@@ -79,6 +79,7 @@ class VideoTranscoder::Line {
   // How a picture lies relative to the next slot to be filled.
   enum class Fit { kNext, kAfterHole, kDecimated, kLate, kMisfit };
 
+  void adopt(std::unique_ptr<VideoDecoder> decoder, media::Codec codec);
   Status decode(const media::AccessUnit& unit);
   Status observe(const media::AccessUnit& unit);
   Status take_pictures();
@@ -157,12 +158,7 @@ class VideoTranscoder::Line {
 Status VideoTranscoder::Line::begin_turn(media::Codec codec) {
   auto decoder = VideoDecoder::create(codec, settings_.decode_threads);
   if (!decoder) return std::unexpected(std::move(decoder.error()));
-  decoder_ = std::move(*decoder);
-  decoder_->skip_non_reference(effort_ == Effort::kReferenceOnly);
-  codec_ = codec;
-  entered_ = false;
-  damage_spreads_ = false;
-  whole_from_.reset();
+  adopt(std::move(*decoder), codec);
   held_since_.reset();
   codec_changed_ = false;
   bridging_ = false;
@@ -174,6 +170,16 @@ Status VideoTranscoder::Line::begin_turn(media::Codec codec) {
   misfits_in_row_ = 0;
   timeline_.suspend();
   return {};
+}
+
+// Decoding goes on with `decoder`, from the next random access unit.
+void VideoTranscoder::Line::adopt(std::unique_ptr<VideoDecoder> decoder, media::Codec codec) {
+  decoder_ = std::move(decoder);
+  decoder_->skip_non_reference(effort_ == Effort::kReferenceOnly);
+  codec_ = codec;
+  entered_ = false;
+  damage_spreads_ = false;
+  whole_from_.reset();
 }
 
 Status VideoTranscoder::Line::push(const media::AccessUnit& unit) {
@@ -246,11 +252,7 @@ Status VideoTranscoder::Line::change_codec(media::Codec codec) {
     if (auto status = leave_pictures(); !status) return status;
     decoder_.reset();
     if (auto decoder = VideoDecoder::create(codec, settings_.decode_threads)) {
-      decoder_ = std::move(*decoder);
-      decoder_->skip_non_reference(effort_ == Effort::kReferenceOnly);
-      codec_ = codec;
-      damage_spreads_ = false;
-      whole_from_.reset();
+      adopt(std::move(*decoder), codec);
       detector_ = {};
       codec_changed_ = true;
     }
