@@ -15,9 +15,7 @@ namespace {
 using Out = std::back_insert_iterator<std::string>;
 
 void write_part(Out out, const WindowSettings& settings, PartPosition at, const Part& part) {
-  // A full part's rounded duration cannot be above PART-TARGET, which is the same number rounded
-  // up.
-  const auto ticks = duration_ticks(settings.grid, part.samples, Rounding::kNearest);
+  const auto ticks = span_ticks(settings.grid, part.decode_time, part.samples);
   fmt::format_to(out, "#EXT-X-PART:DURATION={},URI=\"{}/{}.{}.m4s\"{}{}\n", format_seconds(ticks),
                  settings.epoch, at.segment, at.part, part.independent ? ",INDEPENDENT=YES" : "",
                  part.gap ? ",GAP=YES" : "");
@@ -91,6 +89,17 @@ std::uint64_t duration_ticks(const media::SampleGrid& grid, std::uint64_t sample
   return (units + carry) / grid.timescale;
 }
 
+std::uint64_t span_ticks(const media::SampleGrid& grid, std::int64_t from, std::uint64_t samples) {
+  const auto scale = static_cast<std::int64_t>(grid.timescale);
+  constexpr auto kTicks = static_cast<std::int64_t>(kTicksPerSecond);
+  const auto ticks_at = [&](std::int64_t time) {
+    const auto whole = time / scale;  // apart, so that no time overflows
+    return whole * kTicks + (time - whole * scale) * kTicks / scale;
+  };
+  const auto length = static_cast<std::int64_t>(samples * grid.sample_duration);
+  return static_cast<std::uint64_t>(ticks_at(from + length) - ticks_at(from));
+}
+
 std::string format_seconds(std::uint64_t ticks) {
   return fmt::format("{}.{:05}", ticks / kTicksPerSecond, ticks % kTicksPerSecond);
 }
@@ -136,7 +145,7 @@ SegmentText render_segment(const WindowSettings& settings, const Segment& segmen
   }
   if (!segment.complete) return text;
   if (segment.gap()) text.after = "#EXT-X-GAP\n";
-  const auto ticks = duration_ticks(settings.grid, segment.samples(), Rounding::kNearest);
+  const auto ticks = span_ticks(settings.grid, segment.decode_time, segment.samples());
   fmt::format_to(Out(text.after), "#EXTINF:{},\n{}/{}.m4s\n", format_seconds(ticks), settings.epoch,
                  segment.number);
   return text;

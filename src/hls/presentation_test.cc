@@ -152,8 +152,26 @@ TEST(PlaylistNumbers, FullPartsNeverExceedPartTarget) {
   for (std::uint32_t tenths = 10; tenths <= 1'200; ++tenths) {
     const auto grid = media::SampleGrid::for_video({tenths, 10});
     const auto target = duration_ticks(grid, grid.samples_per_part, Rounding::kUp);
-    EXPECT_LE(duration_ticks(grid, grid.samples_per_part, Rounding::kNearest), target);
+    const auto length = static_cast<std::int64_t>(grid.samples_per_part * grid.sample_duration);
+    for (std::int64_t part = 0; part < 50; ++part) {
+      EXPECT_LE(span_ticks(grid, part * length, grid.samples_per_part), target);
+    }
   }
+}
+
+// A player that adds durations up is where the media is, after a day, too.
+TEST(PlaylistNumbers, DurationsAddUpWithoutAnError) {
+  const media::SampleGrid aac{.timescale = 48'000, .sample_duration = 1'024};
+  std::uint64_t sum = 0;
+  std::int64_t time = 0;
+  for (int segment = 0; segment < 2 * 86'400; ++segment) {
+    const std::uint64_t frames = segment % 3 == 0 ? 24 : 23;
+    sum += span_ticks(aac, time, frames);
+    time += static_cast<std::int64_t>(frames * aac.sample_duration);
+  }
+  EXPECT_EQ(sum, static_cast<std::uint64_t>(time) * kTicksPerSecond / 48'000);
+  constexpr std::int64_t kCenturies = std::int64_t{48'000} * 100 * 366 * 86'400;
+  EXPECT_EQ(span_ticks(aac, kCenturies, 48'000), 1'024 * kTicksPerSecond);
 }
 
 TEST(PlaylistNumbers, DatesAreUtcWithMilliseconds) {
