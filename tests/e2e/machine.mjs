@@ -6,6 +6,9 @@ const kStallMs = 100;
 const kBusyIdle = 0.05;  // a machine with less idle time than this decides nothing about a stall
 const kRowsMax = 4_000;
 
+// Why a judgement was left out.
+export const kFull = 'the machine was full, which decides nothing';
+
 export function percentile(values, p) {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))];
