@@ -197,6 +197,11 @@ void Line::on_sample(std::size_t rendition, media::Sample sample) {
   newest_captured_ = captured;
 }
 
+const transcode::PairingState& Line::pairing() const {
+  static const transcode::PairingState kNone;
+  return video_ ? video_->pairing() : kNone;
+}
+
 transcode::TranscodeStats Line::video_stats() const {
   return video_ ? video_->stats() : transcode::TranscodeStats{};
 }

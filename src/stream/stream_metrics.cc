@@ -91,6 +91,9 @@ StreamMetrics::StreamMetrics(Metrics& metrics, std::string key)
       discontinuities_(metrics.counter("mirror_stream_discontinuities_total",
                                        "Breaks in the presentation's timeline.",
                                        {{"stream", key_}})),
+      pairing_moves_(metrics.counter("mirror_stream_pairing_moves_total",
+                                     "Moves to another way of transcoding because one failed.",
+                                     {{"stream", key_}})),
       viewers_(metrics.gauge("mirror_stream_viewers",
                              "Viewers, estimated from the playlists they ask for.",
                              {{"stream", key_}})),
@@ -158,6 +161,7 @@ void StreamMetrics::update(const StreamStatus& status) {
   pictures_dropped_.to(status.video.pictures_dropped);
   samples_.to(status.video.samples);
   discontinuities_.to(status.video.discontinuities);
+  pairing_moves_.to(status.pairing.moves);
   viewers_.Set(status.viewers);
   client_reports_.to(status.client_reports.reports);
   client_starvations_.to(status.client_reports.starvations);

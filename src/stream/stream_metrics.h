@@ -72,6 +72,7 @@ class StreamMetrics {
   Following pictures_dropped_;
   Following samples_;
   Following discontinuities_;
+  Following pairing_moves_;
   Gauge& viewers_;
   Following client_reports_;
   Following client_starvations_;

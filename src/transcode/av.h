@@ -18,6 +18,7 @@
 extern "C" {
 #include <libavcodec/avcodec.h>
 #include <libavutil/channel_layout.h>
+#include <libavutil/hwcontext.h>
 #include <libavutil/mathematics.h>
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
@@ -31,12 +32,14 @@ namespace mirror::transcode::av {
 struct Free {
   void operator()(AVFrame* p) const { av_frame_free(&p); }
   void operator()(AVPacket* p) const { av_packet_free(&p); }
+  void operator()(AVBufferRef* p) const { av_buffer_unref(&p); }
   void operator()(AVCodecContext* p) const { avcodec_free_context(&p); }
   void operator()(SwsContext* p) const { sws_freeContext(p); }
   void operator()(SwrContext* p) const { swr_free(&p); }
 };
 using Frame = std::unique_ptr<AVFrame, Free>;
 using Packet = std::unique_ptr<AVPacket, Free>;
+using BufferRef = std::unique_ptr<AVBufferRef, Free>;
 using CodecContext = std::unique_ptr<AVCodecContext, Free>;
 using Scaler = std::unique_ptr<SwsContext, Free>;
 using Resampler = std::unique_ptr<SwrContext, Free>;
@@ -52,7 +55,8 @@ std::string describe(int error);
 void take_over_log();
 std::uint64_t logged_errors();
 
-// A decoder of `codec` that adds no frame of latency: slice threads only. 90 kHz timestamps.
-Result<CodecContext> open_decoder(media::Codec codec, int threads);
+// A decoder of `codec` that adds no frame of latency: slice threads only. 90 kHz timestamps. With a
+// CUDA `device` it decodes there what that GPU can decode, and in memory what it cannot.
+Result<CodecContext> open_decoder(media::Codec codec, int threads, AVBufferRef* device = nullptr);
 
 }  // namespace mirror::transcode::av

@@ -31,11 +31,16 @@ class PictureScaler {
  public:
   PictureScaler(int canvas_width, int canvas_height)
       : width_(canvas_width), height_(canvas_height) {}
+  virtual ~PictureScaler() = default;
 
   // An empty canvas of the right format. Aborts only if memory is out.
   av::Frame make_canvas() const;
   // Paints all of `canvas`, which nobody else may be reading.
-  Status render(const AVFrame& picture, AVFrame& canvas);
+  virtual Status render(const AVFrame& picture, AVFrame& canvas);
+
+ protected:
+  int width() const { return width_; }
+  int height() const { return height_; }
 
  private:
   struct Source {

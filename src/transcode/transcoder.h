@@ -15,6 +15,8 @@
 
 namespace mirror::transcode {
 
+class PairingSource;
+
 struct VideoSettings {
   std::uint16_t width = 640;
   std::uint16_t height = 360;
@@ -22,6 +24,15 @@ struct VideoSettings {
   double frame_rate_max = 30;
   std::string preset = "superfast";  // x264
   int decode_threads = 1;
+  PairingSource* pairings = nullptr;  // outlives the transcoders; null: software alone
+};
+
+// Where a stream's pictures are decoded, scaled and encoded, and why there (pairing.h).
+struct PairingState {
+  std::string name;         // "nvidia", "nvidia+x264" or "software"; empty: none yet
+  std::string device;       // "0 NVIDIA H100"; empty: none
+  std::string why;          // it is not the one before it; empty: it was the first choice
+  std::uint64_t moves = 0;  // to another pairing because one failed
 };
 
 struct AudioSettings {
@@ -67,13 +78,16 @@ class VideoTranscoder {
   ~VideoTranscoder();
 
   // The next access unit in decoding order. Bad input is counted, and the grid goes on with the
-  // last picture. Fails only if the encoder does: then this transcoder is at its end.
+  // last picture. What a device does wrong moves the stream to its next pairing. Fails only where
+  // there is none: then this transcoder is at its end.
   Status push(const media::AccessUnit& unit);
   // The publisher left: what the decoder still holds comes out.
   Status end_turn();
   // A publisher (re)connected, perhaps with another codec, size or rate. Its first picture begins a
   // new run at a segment's start, as a discontinuity if anything came before.
   Status begin_turn(media::Codec codec);
+
+  const PairingState& pairing() const;
 
   // Once the frame rate is known; what on_description() was given last.
   const media::VideoDescription* description() const;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "base/result.h"
 #include "media/access_unit.h"
@@ -16,16 +17,23 @@ namespace mirror::transcode {
 
 class VideoDecoder {
  public:
+  virtual ~VideoDecoder() = default;
   static Result<std::unique_ptr<VideoDecoder>> create(media::Codec codec, int threads);
 
   // Feeds one access unit; take() all pictures before the next. False if the decoder refused it.
-  bool push(const media::AccessUnit& unit);
+  virtual bool push(const media::AccessUnit& unit);
   // No more units: take() gives what is still held. The decoder is of no use after that.
   void finish();
 
-  enum class Taken { kPicture, kNothing, kError };
+  enum class Taken {
+    kPicture,
+    kNothing,
+    kError,  // the input's fault
+    kLost,   // the decoder's: it is of no use any more
+  };
   // The next picture, valid until the next call.
-  Taken take();
+  virtual Taken take();
+  virtual std::string why_lost() const { return {}; }
   const AVFrame& picture() const { return *frame_; }
   media::MediaTime pts() const { return media::MediaTime(frame_->pts); }
   Instant received() const;
@@ -33,9 +41,12 @@ class VideoDecoder {
   // Frames per second that the parameter sets tell; 0 if they do not.
   double reported_hz() const;
 
- private:
+ protected:
   explicit VideoDecoder(av::CodecContext context) : context_(std::move(context)) {}
+  // libav's code for what push() or take() came to last.
+  int last_error() const { return last_error_; }
 
+ private:
   const av::CodecContext context_;
   const av::Packet packet_ = av::make_packet();
   const av::Frame frame_ = av::make_frame();
@@ -43,6 +54,7 @@ class VideoDecoder {
   // decoded picture buffer (16 in both standards).
   std::array<Instant, 64> received_{};
   std::int64_t units_ = 0;
+  int last_error_ = 0;
 };
 
 }  // namespace mirror::transcode

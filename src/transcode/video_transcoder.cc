@@ -6,6 +6,7 @@
 
 #include "transcode/av.h"
 #include "transcode/h264_encoder.h"
+#include "transcode/pairing.h"
 #include "transcode/picture_scaler.h"
 #include "transcode/rate_detector.h"
 #include "transcode/transcoder.h"
@@ -23,6 +24,8 @@ constexpr std::chrono::milliseconds kLongestHole{500};
 constexpr int kMisfitsMax = 3;
 // Canvases that wait for the frame rate.
 constexpr std::size_t kWaitingMax = 16;
+// Pictures in a row that a device could not scale: then it is given up.
+constexpr int kUnscaledMax = 3;
 
 constexpr std::int64_t kUnitsPerSecond = PresentationTime::period::den;
 
@@ -37,6 +40,18 @@ PresentationTime time_of(std::int64_t index, media::FrameRate rate) {
 
 }  // namespace
 
+// What a canvas shows, where x264 can read it; null if the device does not give it back.
+av::Frame in_memory(const AVFrame& canvas) {
+  auto fetched = av::make_frame();
+  if (av_hwframe_transfer_data(fetched.get(), &canvas, 0) < 0) return nullptr;
+  fetched->color_range = AVCOL_RANGE_MPEG;
+  fetched->colorspace = AVCOL_SPC_BT709;
+  PictureScaler copier(canvas.width, canvas.height);
+  auto copy = copier.make_canvas();
+  if (!copier.render(*fetched, *copy)) return nullptr;
+  return copy;
+}
+
 // The members in the order of the flow: turn → decoder → rate → place on the grid → encoder → sink.
 class VideoTranscoder::Line {
  public:
@@ -44,14 +59,15 @@ class VideoTranscoder::Line {
       : settings_(settings),
         timeline_(timeline),
         sink_(sink),
-        scaler_(settings.width, settings.height),
-        canvas_(scaler_.make_canvas()) {}
+        pairings_(settings.pairings ? *settings.pairings : software_only()) {}
 
+  Status choose_pairing();
   Status begin_turn(media::Codec codec);
   Status push(const media::AccessUnit& unit);
   Status end_turn();
 
   const H264Encoder* encoder() const { return encoder_.get(); }
+  const PairingState& pairing() const { return pairing_state_; }
   const TranscodeStats& stats() const { return stats_; }
 
  private:
@@ -82,10 +98,24 @@ class VideoTranscoder::Line {
 
   Status encode_next(const Instant& received);
 
+  // What failed in a pairing.
+  enum class Part { kDecoder, kEncoder };
+  Status move_on(Error why, Part failed);
+  Status replace_parts(bool decoder, bool encoder);
+  void describe();
+
   const VideoSettings settings_;
   Timeline& timeline_;
   SampleSink& sink_;
   TranscodeStats stats_;
+
+  PairingSource& pairings_;
+  ChosenPairing chosen_;
+  std::vector<std::string> failed_;  // pairings' ids
+  PairingState pairing_state_;
+  // Pictures of a decoder that was replaced may still be on their way.
+  std::unique_ptr<VideoDecoder> replaced_decoder_;
+  int unscaled_in_row_ = 0;
 
   // The turn.
   media::Codec codec_ = media::Codec::kUnsupported;
@@ -105,16 +135,32 @@ class VideoTranscoder::Line {
   int misfits_in_row_ = 0;
 
   // The encoder, and the picture it encoded last: repeated where the source has a hole.
-  PictureScaler scaler_;
+  std::unique_ptr<PictureScaler> scaler_;
   av::Frame canvas_;
+  bool canvas_lost_ = false;  // with the device that held it: it shows nothing
+  std::optional<media::FrameRate> proxy_rate_;
   std::unique_ptr<H264Encoder> encoder_;
+  bool encoder_is_new_ = false;  // it took over and has made nothing yet
+  std::optional<media::VideoDescription> described_;
 };
 
+Status VideoTranscoder::Line::choose_pairing() {
+  auto chosen = pairings_.next(failed_);
+  if (!chosen) return std::unexpected(std::move(chosen.error()));
+  chosen_ = std::move(*chosen);
+  pairing_state_ = {.name = chosen_.name, .device = chosen_.device, .why = chosen_.why, .moves = 0};
+  scaler_ = chosen_.pairing->make_scaler(settings_);
+  canvas_ = scaler_->make_canvas();
+  return {};
+}
+
 Status VideoTranscoder::Line::begin_turn(media::Codec codec) {
-  auto decoder = VideoDecoder::create(codec, settings_.decode_threads);
-  if (!decoder) return std::unexpected(std::move(decoder.error()));
-  decoder_ = std::move(*decoder);
   codec_ = codec;
+  if (auto decoder = chosen_.pairing->make_decoder(codec, settings_); decoder) {
+    decoder_ = std::move(*decoder);
+  } else if (auto moved = move_on(std::move(decoder.error()), Part::kDecoder); !moved) {
+    return moved;
+  }
   entered_ = false;
   detector_ = {};
   source_rate_.reset();
@@ -146,6 +192,7 @@ Status VideoTranscoder::Line::push(const media::AccessUnit& unit) {
 }
 
 Status VideoTranscoder::Line::decode(const media::AccessUnit& unit) {
+  replaced_decoder_.reset();
   if (!decoder_->push(unit)) ++stats_.decode_errors;
   if (!source_rate_) {
     detector_.add(unit.pts, unit.dts);
@@ -167,6 +214,8 @@ Status VideoTranscoder::Line::take_pictures() {
       case VideoDecoder::Taken::kError:
         ++stats_.decode_errors;
         return {};
+      case VideoDecoder::Taken::kLost:
+        return move_on({decoder_->why_lost()}, Part::kDecoder);
       case VideoDecoder::Taken::kPicture:
         break;
     }
@@ -178,6 +227,9 @@ Status VideoTranscoder::Line::take_pictures() {
     }
     if (auto status = on_picture({decoder_->pts(), decoder_->received(), &frame, nullptr}); !status)
       return status;
+    if (unscaled_in_row_ >= kUnscaledMax && chosen_.pairing->decodes_on() != "cpu") {
+      return move_on({"the device cannot scale the pictures"}, Part::kDecoder);
+    }
   }
 }
 
@@ -220,12 +272,89 @@ Status VideoTranscoder::Line::start_at_rate(media::FrameRate source_rate) {
 
 Status VideoTranscoder::Line::use_encoder_for(media::FrameRate proxy_rate) {
   if (encoder_ && encoder_->description().frame_rate == proxy_rate) return {};
-  auto encoder = H264Encoder::create(settings_, proxy_rate);
-  if (!encoder) return std::unexpected(std::move(encoder.error()));
-  encoder_ = std::move(*encoder);
+  encoder_.reset();  // a device may have no room for two
+  proxy_rate_ = proxy_rate;
+  described_.reset();
+  auto encoder = chosen_.pairing->make_encoder(settings_, proxy_rate, ParameterSets::kFirst);
+  if (encoder) {
+    encoder_ = std::move(*encoder);
+    describe();
+  } else if (auto moved = move_on(std::move(encoder.error()), Part::kEncoder); !moved) {
+    return moved;
+  }
   next_slot_ = index_at(timeline_.furthest(), proxy_rate, AV_ROUND_UP);
-  sink_.on_description(encoder_->description());
   return {};
+}
+
+// --- The pairing.
+
+// The next pairing takes over what it does differently, at once if that is the encoder, at the next
+// random access point if it is the decoder. Ends: each pairing fails once.
+Status VideoTranscoder::Line::move_on(Error why, Part failed) {
+  const auto decoded_on = chosen_.pairing->decodes_on();
+  const auto encoded_on = chosen_.pairing->encodes_on();
+  const auto moves = pairing_state_.moves + 1;
+  for (;;) {
+    failed_.push_back(chosen_.id);
+    chosen_.place.reset();  // the next one may be on the same device
+    auto next = pairings_.next(failed_);
+    if (!next) {
+      if (next.error().message.empty()) return std::unexpected(std::move(why));
+      return fail("{}; {}", why.message, next.error().message);
+    }
+    chosen_ = std::move(*next);
+    pairing_state_ = {
+        .name = chosen_.name, .device = chosen_.device, .why = why.message, .moves = moves};
+    // What a device could not decode or scale, it will not for another pairing.
+    if (failed == Part::kDecoder && chosen_.pairing->decodes_on() == decoded_on) continue;
+    auto replaced =
+        replace_parts(failed == Part::kDecoder || chosen_.pairing->decodes_on() != decoded_on,
+                      failed == Part::kEncoder || chosen_.pairing->encodes_on() != encoded_on);
+    if (replaced) return replaced;
+    why = std::move(replaced.error());
+  }
+}
+
+Status VideoTranscoder::Line::replace_parts(bool decoder, bool encoder) {
+  unscaled_in_row_ = 0;
+  if (decoder) {
+    auto made = chosen_.pairing->make_decoder(codec_, settings_);
+    if (!made) return std::unexpected(std::move(made.error()));
+    if (!replaced_decoder_) replaced_decoder_ = std::move(decoder_);
+    decoder_ = std::move(*made);
+    entered_ = false;
+  }
+  scaler_ = chosen_.pairing->make_scaler(settings_);
+  if (encoder && proxy_rate_) {
+    encoder_.reset();
+    auto made = chosen_.pairing->make_encoder(
+        settings_, *proxy_rate_, described_ ? ParameterSets::kSpare : ParameterSets::kFirst);
+    if (!made) return std::unexpected(std::move(made.error()));
+    encoder_ = std::move(*made);
+    encoder_is_new_ = true;
+    describe();
+  }
+  if (encoder_ && !encoder_->takes(*canvas_)) {
+    canvas_ = in_memory(*canvas_);
+    canvas_lost_ = canvas_ == nullptr;
+    if (canvas_lost_) canvas_ = scaler_->make_canvas();
+  }
+  return {};
+}
+
+// Says what viewers' decoders must know, unless they know it: an encoder that took over is
+// described as the spare one.
+void VideoTranscoder::Line::describe() {
+  const auto& now = encoder_->description();
+  const auto known = [&](const auto& sps, const auto& pps) {
+    return sps == now.sps && pps == now.pps;
+  };
+  if (described_ && (known(described_->sps, described_->pps) ||
+                     known(described_->spare_sps, described_->spare_pps))) {
+    return;
+  }
+  described_ = now;
+  sink_.on_description(now);
 }
 
 // --- The grid.
@@ -257,10 +386,14 @@ Status VideoTranscoder::Line::place(Picture& picture) {
     ++stats_.pictures_dropped;
     return {};
   }
-  for (const auto slot = index / halving_; next_slot_ < slot; ++stats_.slots_duplicated) {
+  // A hole shows the picture before it; the one behind it, if that one is lost.
+  const bool scaled_before = canvas_lost_;
+  if (scaled_before && !scale(picture)) return {};
+  for (const auto slot = index / halving_; next_slot_ < slot && !canvas_lost_;
+       ++stats_.slots_duplicated) {
     if (auto status = encode_next(picture.received); !status) return status;
   }
-  if (!scale(picture)) return {};
+  if (!scaled_before && !scale(picture)) return {};
   return encode_next(picture.received);
 }
 
@@ -303,20 +436,35 @@ Status VideoTranscoder::Line::restart(Picture& picture) {
 }
 
 bool VideoTranscoder::Line::scale(Picture& picture) {
+  // Scaled for an encoder that has been replaced.
+  if (picture.canvas && !encoder_->takes(*picture.canvas)) {
+    picture.canvas = in_memory(*picture.canvas);
+    if (!picture.canvas) {
+      ++stats_.pictures_dropped;
+      return false;
+    }
+  }
   if (picture.canvas) {
     std::swap(canvas_, picture.canvas);
+    canvas_lost_ = false;
     return true;
   }
-  // x264 has copied what it was given, so that nobody else holds the canvas.
-  if (scaler_.render(*picture.decoded, *canvas_)) return true;
+  // The encoder has copied what it was given, so that nobody else holds the canvas.
+  if (scaler_->render(*picture.decoded, *canvas_)) {
+    unscaled_in_row_ = 0;
+    canvas_lost_ = false;
+    return true;
+  }
+  ++unscaled_in_row_;
   ++stats_.decode_errors;
   return false;
 }
 
 bool VideoTranscoder::Line::keep_scaled(Picture& picture) {
   if (picture.canvas) return true;
-  auto canvas = scaler_.make_canvas();
-  if (!scaler_.render(*picture.decoded, *canvas)) {
+  auto canvas = scaler_->make_canvas();
+  if (!scaler_->render(*picture.decoded, *canvas)) {
+    ++unscaled_in_row_;
     ++stats_.decode_errors;
     return false;
   }
@@ -331,8 +479,15 @@ Status VideoTranscoder::Line::encode_next(const Instant& received) {
   const auto& description = encoder_->description();
   const auto& grid = description.grid;
   const bool sync = discontinuity_ || next_slot_ % grid.samples_per_segment == 0;
-  auto data = encoder_->encode(*canvas_, sync ? PictureKind::kIdr : PictureKind::kAny);
-  if (!data) return std::unexpected(std::move(data.error()));
+  // An encoder that took over within a segment begins with an IDR picture there, for decoders: no
+  // player is told to start at it.
+  auto data =
+      encoder_->encode(*canvas_, sync || encoder_is_new_ ? PictureKind::kIdr : PictureKind::kAny);
+  if (!data) {
+    if (auto moved = move_on(std::move(data.error()), Part::kEncoder); !moved) return moved;
+    return canvas_lost_ ? Status() : encode_next(received);  // once for each pairing at most
+  }
+  encoder_is_new_ = false;
   const auto time = time_of(next_slot_, description.frame_rate);
   media::Sample sample{.decode_time = next_slot_ * grid.sample_duration,
                        .sync = sync,
@@ -367,6 +522,9 @@ Result<std::unique_ptr<VideoTranscoder>> VideoTranscoder::create(const VideoSett
     return std::unexpected(std::move(trial.error()));
   }
   auto line = std::make_unique<Line>(settings, timeline, sink);
+  if (auto status = line->choose_pairing(); !status) {
+    return std::unexpected(std::move(status.error()));
+  }
   if (auto status = line->begin_turn(codec); !status) {
     return std::unexpected(std::move(status.error()));
   }
@@ -377,6 +535,7 @@ Status VideoTranscoder::push(const media::AccessUnit& unit) { return line_->push
 Status VideoTranscoder::end_turn() { return line_->end_turn(); }
 Status VideoTranscoder::begin_turn(media::Codec codec) { return line_->begin_turn(codec); }
 const TranscodeStats& VideoTranscoder::stats() const { return line_->stats(); }
+const PairingState& VideoTranscoder::pairing() const { return line_->pairing(); }
 
 const media::VideoDescription* VideoTranscoder::description() const {
   return line_->encoder() ? &line_->encoder()->description() : nullptr;
