@@ -249,7 +249,7 @@ TEST(Pairing, ADeviceThatIsLostTakesEverythingWithIt) {
 }
 
 TEST(Pairing, AScalerThatFailsIsNotTriedForEver) {
-  Stream stream({.scaler = 40});
+  Stream stream({.scaler = 35});
   stream.push(a_feed());
   stream.expect_unbroken(90);
   EXPECT_EQ(stream.pairing().name, "software");
