@@ -10,11 +10,10 @@
 // its own. The CPU is that of the network loops' threads (/proc/PID/task/*/schedstat) while measured.
 // Prints a Markdown table with the last step that was in time and the first that was not. Run it with
 // nothing else to do.
-import fs from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 
-import { pause, Scope } from './scope.mjs';
+import { measuredLoad, pause, Scope } from './scope.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -33,16 +32,6 @@ const { binary, Child, Server, testCard } = await import('../tests/line/lib.mjs'
 
 const kLateMs = 50;
 const kHttp = { h1: ['--http', '1.1'], h2: ['--http', '2'], h3: ['--http', '3'], webtransport: ['--webtransport'] };
-
-function clockOf(pid) {
-  let net = 0;
-  for (const task of fs.readdirSync(`/proc/${pid}/task`)) {
-    const folder = `/proc/${pid}/task/${task}`;
-    if (!fs.readFileSync(`${folder}/comm`, 'utf8').startsWith('net-')) continue;
-    net += Number(fs.readFileSync(`${folder}/schedstat`, 'utf8').split(' ')[0]) / 1e9;
-  }
-  return { at: performance.now() / 1000, net };
-}
 
 async function step(carrier, viewers, clip) {
   const scope = new Scope();
@@ -63,23 +52,9 @@ async function step(carrier, viewers, clip) {
       '--seconds', options.seconds, ...(push ? ['--push', '--subscribe', 'bench/v360'] : []),
       `https://127.0.0.1:${server.httpsPort}${push ? '/push' : '/live/bench/index.m3u8'}`,
     ]);
-    let from;
-    let to;
-    let summary;
-    let rest = '';
-    child.process.stdout.on('data', (text) => {
-      const lines = (rest + text).split('\n');
-      rest = lines.pop();
-      for (const line of lines.map((each) => JSON.parse(each))) {
-        if (line.type === 'summary') summary = line;
-        else if (line.phase === 'joining') from = clockOf(server.pid);
-        else to = clockOf(server.pid);
-      }
-    });
-    const { code } = await child.ended;
-    if (!summary) throw new Error(`mirror-load ended with ${code}: ${child.stderr}`);
+    const summary = await measuredLoad(child, server.pid);
     const late = push ? summary.part_behind_published_ms : summary.part_behind_fastest_ms;
-    const cores = (to.net - from.net) / (to.at - from.at);
+    const cores = summary.cores.net;
     const faults = Object.values(summary.faults).reduce((sum, count) => sum + count, 0);
     const inTime = late.p99 <= kLateMs && faults === 0 && summary.dropped_parts === 0 &&
       summary.viewers_playing === viewers;

@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { Child } from '../tests/line/lib/process.mjs';
-import { kTicksPerSecond, pause } from './scope.mjs';
+import { cpuSeconds, pause } from './scope.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -61,11 +61,6 @@ async function runOurs(streams, tickUs) {
   const got = await jsonOf(receiver);
   return { ...got, sent: sent.pictures, unsent: sent.unsent, senderDropped: sent.dropped,
     senderCores: sent.cores, load: os.loadavg()[0] };
-}
-
-function cpuSeconds(pid) {
-  const fields = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / kTicksPerSecond;
 }
 
 async function runTheirs(streams, tickUs) {

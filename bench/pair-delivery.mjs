@@ -6,16 +6,15 @@
 //     [--bin DIR]
 //
 // One network loop, the server on one processor; mirror-load and the source (a file, sent as it is)
-// on the other. The CPU is user + system time of all the server's threads from /proc/PID/stat while
+// on the other. The CPU is what all the server's threads had (/proc/PID/task/*/schedstat) while
 // mirror-load measures, less what the same server took without viewers for as long, before. With few
 // viewers that difference is small beside what it is taken from; the network loop's own CPU, which
 // is next to nothing without viewers, stands beside it. Prints a Markdown table. Run it on a machine
 // with nothing else to do.
-import fs from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 
-import { kTicksPerSecond, pause, Scope } from './scope.mjs';
+import { clockOf, coresBetween, measuredLoad, median, pause, Scope } from './scope.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -39,29 +38,10 @@ const kWindowSeconds = 30;  // hls.window_seconds
 const kTargetMs = 0.4;  // CPU per viewer-second
 const kTargetLateMs = 50;  // p99, of 1,000 viewers
 
-function cpuSeconds(file) {
-  const fields = fs.readFileSync(file, 'utf8').replace(/^.*\) /, '').split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / kTicksPerSecond;  // utime, stime
-}
-
-// The CPU seconds that the server and its network loop have taken, and when that was.
-function clockOf(pid) {
-  const tasks = `/proc/${pid}/task`;
-  const loops = fs.readdirSync(tasks).filter((task) =>
-    fs.readFileSync(`${tasks}/${task}/comm`, 'utf8').startsWith('net-'));
-  return {
-    at: performance.now() / 1000,
-    cpu: cpuSeconds(`/proc/${pid}/stat`),
-    loops: loops.reduce((sum, task) => sum + cpuSeconds(`${tasks}/${task}/stat`), 0),
-  };
-}
-
-const cores = (before, after, of = 'cpu') => (after[of] - before[of]) / (after.at - before.at);
-
 async function idle(pid) {
   const before = clockOf(pid);
   await pause(kSeconds);
-  return cores(before, clockOf(pid));
+  return coresBetween(before, clockOf(pid)).all;
 }
 
 // mirror-load's last word, and the server's cores between the end of the joining and that.
@@ -74,27 +54,8 @@ async function load(server, http, viewers) {
     '--viewers', String(viewers), '--seconds', String(kSeconds), ...carrier,
     `https://127.0.0.1:${server.httpsPort}/live/bench/index.m3u8`,
   ]);
-  let joined;
-  let measured;
-  let summary;
-  let rest = '';
-  child.process.stdout.on('data', (text) => {
-    const lines = (rest + text).split('\n');
-    rest = lines.pop();
-    for (const line of lines.map((each) => JSON.parse(each))) {
-      if (line.type === 'summary') summary = line;
-      else if (line.phase === 'joining') joined = clockOf(server.pid);
-      else measured = clockOf(server.pid);
-    }
-  });
-  const { code } = await child.ended;
-  if (!summary) throw new Error(`mirror-load ended with ${code}: ${child.stderr}`);
-  if (code !== 0) console.error(child.stderr);
-  return {
-    ...summary,
-    cores: cores(joined, measured),
-    loopCost: (1000 * cores(joined, measured, 'loops')) / viewers,
-  };
+  const result = await measuredLoad(child, server.pid);
+  return { ...result, cores: result.cores.all, loopCost: (1000 * result.cores.net) / viewers };
 }
 
 async function repeat(turn, clip, results) {
@@ -132,11 +93,6 @@ async function repeat(turn, clip, results) {
   }
 }
 
-function median(list) {
-  const sorted = [...list].sort((a, b) => a - b);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
-}
 const spread = (list, digits) => {
   const [middle, low, high] = [median(list), Math.min(...list), Math.max(...list)];
   return `${middle.toFixed(digits)} (${low.toFixed(digits)}-${high.toFixed(digits)})`;

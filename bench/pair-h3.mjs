@@ -16,7 +16,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { binary, Child, eventually, freeTcpPort, run } from '../tests/line/lib.mjs';
-import { kTicksPerSecond } from './scope.mjs';
+import { cpuSeconds } from './scope.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -38,10 +38,7 @@ const folder = path.join(os.tmpdir(), `mirror-pair-h3-${process.pid}`);
 fs.mkdirSync(root + folder, { recursive: true, mode: 0o755 });
 if (root) fs.symlinkSync(root + folder, folder);
 
-function cpuMicroseconds(pid) {
-  const fields = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
-  return (1e6 * (Number(fields[11]) + Number(fields[12]))) / kTicksPerSecond;  // utime, stime
-}
+const cpuMicroseconds = (pid) => 1e6 * cpuSeconds(pid);
 
 async function startMirror(certificate, key) {
   const child = pinned(

@@ -18,7 +18,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 
-import { pause, Scope } from './scope.mjs';
+import { clockOf, coresBetween, measuredLoad, median, pause, Scope } from './scope.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -48,22 +48,6 @@ const kLateMs = 50;  // p99
 
 const residentKb = (pid) => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
 
-// What its threads have had of processors, in seconds.
-function clockOf(pid) {
-  const clock = { at: performance.now() / 1000, all: 0, net: 0 };
-  for (const task of fs.readdirSync(`/proc/${pid}/task`)) {
-    const folder = `/proc/${pid}/task/${task}`;
-    const seconds = Number(fs.readFileSync(`${folder}/schedstat`, 'utf8').split(' ')[0]) / 1e9;
-    clock.all += seconds;
-    if (fs.readFileSync(`${folder}/comm`, 'utf8').startsWith('net-')) clock.net += seconds;
-  }
-  return clock;
-}
-function cores(before, after) {
-  const seconds = after.at - before.at;
-  return { all: (after.all - before.all) / seconds, net: (after.net - before.net) / seconds };
-}
-
 // mirror-load's last word, the server's cores meanwhile, and its memory.
 async function load(server, carrier, viewers) {
   const before = residentKb(server.pid);
@@ -72,26 +56,11 @@ async function load(server, carrier, viewers) {
     '--push', '--subscribe', 'bench/v360', '--viewers', String(viewers), '--seconds', String(kSeconds),
     ...kCarriers[carrier].args, `https://127.0.0.1:${server.httpsPort}/push`,
   ]);
-  let joined;
-  let measured;
-  let summary;
   let resident = 0;
-  let rest = '';
-  child.process.stdout.on('data', (text) => {
-    const lines = (rest + text).split('\n');
-    rest = lines.pop();
-    for (const line of lines.map((each) => JSON.parse(each))) {
-      if (line.type === 'summary') summary = line;
-      else if (line.phase === 'joining') joined = clockOf(server.pid);
-      else {
-        measured = clockOf(server.pid);
-        resident = Math.max(resident, residentKb(server.pid));
-      }
-    }
+  const result = await measuredLoad(child, server.pid, () => {
+    resident = Math.max(resident, residentKb(server.pid));
   });
-  const { code } = await child.ended;
-  if (!summary) throw new Error(`mirror-load ended with ${code}: ${child.stderr}`);
-  return { ...summary, cores: cores(joined, measured), kb: (resident - before) / viewers };
+  return { ...result, kb: (resident - before) / viewers };
 }
 
 async function repeat(turn, clip, results) {
@@ -113,7 +82,7 @@ async function repeat(turn, clip, results) {
     await pause(3);
     const from = clockOf(server.pid);
     await pause(kSeconds);
-    const idle = cores(from, clockOf(server.pid));
+    const idle = coresBetween(from, clockOf(server.pid));
     for (const viewers of options.viewers.split(',').map(Number)) {
       for (const carrier of carriers) {
         const result = await load(server, carrier, viewers);
@@ -136,12 +105,6 @@ async function repeat(turn, clip, results) {
   } finally {
     await scope.end();
   }
-}
-
-function median(list) {
-  const sorted = [...list].sort((a, b) => a - b);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }
 
 const kHeads = [
@@ -168,12 +131,14 @@ for (const [key, list] of results) {
   const [carrier, viewers] = key.split(' ');
   const of = (pick) => median(list.map(pick));
   const late = of((each) => each.part_behind_published_ms.p99);
+  const memory = list.map((each) => each.kb).filter((kb) => !Number.isNaN(kb));
   console.log(`| ${[
     carrier, viewers, of((each) => each.partBytes).toFixed(0), of((each) => each.netCost).toFixed(1),
     of((each) => each.cost).toFixed(1), kCarriers[carrier].goal, of((each) => each.cores.all).toFixed(2),
     `${of((each) => each.part_behind_published_ms.p50).toFixed(1)} / ${late.toFixed(1)}${late > kLateMs ? ' (missed)' : ''}`,
     of((each) => each.late_parts), of((each) => each.dropped_parts), of((each) => each.stalls),
     of((each) => Object.values(each.faults).reduce((sum, count) => sum + count, 0)),
-    median(list.map((each) => each.kb).filter((kb) => !Number.isNaN(kb))).toFixed(0), of((each) => each.client_busiest_thread).toFixed(2),
+    memory.length > 0 ? median(memory).toFixed(0) : 'never first',
+    of((each) => each.client_busiest_thread).toFixed(2),
   ].join(' | ')} |`);
 }

@@ -9,7 +9,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 
-import { kTicksPerSecond, pause, Scope } from './scope.mjs';
+import { cpuSeconds, pause, Scope } from './scope.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -30,11 +30,6 @@ const { binary, Child, contributionClip, eventually, freeUdpPort, run, Server } 
 const kSeconds = Number(options.seconds);
 const kSettle = Number(options['settle-seconds']);
 const kFps = 30;
-
-function cpuSeconds(pid) {
-  const fields = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / kTicksPerSecond;  // utime, stime
-}
 
 function rssMb(pid) {
   return Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;

@@ -1,5 +1,6 @@
 #include "api/answers.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <chrono>
@@ -20,8 +21,16 @@ constexpr std::string_view kCacheMedia = "public, max-age=3600, immutable";
 // RFC 8216bis, appendix B.1: six target durations. Media sequence numbers never come again.
 constexpr std::string_view kCacheDirected = "public, max-age=6, immutable";
 constexpr std::string_view kCacheLive = "no-cache";
+// Half as long as stills are apart, where nobody says otherwise.
+constexpr std::string_view kCacheStill = "public, max-age=1";
 
 constexpr int kDirectedVariant = 1;
+
+// RFC 9110, 5.6.7.
+std::string http_date(WallTime time) {
+  const auto second = std::chrono::floor<std::chrono::seconds>(time);
+  return fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT", fmt::gmtime(second));
+}
 
 }  // namespace
 
@@ -90,6 +99,16 @@ Answer Answers::segment(const std::shared_ptr<const hls::Segment>& segment,
     for (const hls::Part& part : segment->parts) body.push_back(part.bytes);
     return std::make_shared<const http::Prepared>(200, media_headers(content_type, tag),
                                                   std::move(body));
+  });
+}
+
+Answer Answers::still(const std::shared_ptr<const media::Still>& still, std::string_view epoch) {
+  return find_or({still.get(), 0}, still, [&] {
+    http::Headers fields = headers("image/jpeg", kCacheStill);
+    fields.push_back({"etag", fmt::format("\"{}-still-{}\"", epoch, still->number)});
+    fields.push_back({"last-modified", http_date(still->captured)});
+    return std::make_shared<const http::Prepared>(200, std::move(fields),
+                                                  std::vector<Bytes>{still->jpeg});
   });
 }
 

@@ -17,6 +17,7 @@
 #include "hls/document.h"
 #include "hls/segment.h"
 #include "http/prepared.h"
+#include "media/still.h"
 
 namespace mirror::api {
 
@@ -41,6 +42,8 @@ class Answers {
   Answer media(const Bytes& bytes, std::string_view content_type, std::string_view tag);
   Answer segment(const std::shared_ptr<const hls::Segment>& segment, std::string_view content_type,
                  std::string_view tag);
+  // A still picture, for its URL that says something else with each. `epoch` is its stream's.
+  Answer still(const std::shared_ptr<const media::Still>& still, std::string_view epoch);
   // The head of a part that is still being made.
   http::Headers growing(std::string_view content_type) const;
 

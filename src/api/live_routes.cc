@@ -146,6 +146,7 @@ void LiveRoutes::handle(std::string_view rest, const http::Request& request,
   if (in_stream == "index.m3u8") {
     return multivariant(stream, request, std::move(asker), exchange);
   }
+  if (in_stream == "thumbnail.jpg") return thumbnail(*stream, asker, exchange);
   const auto [rendition, in_rendition] = split_first(in_stream);
   const auto [epoch, name] = split_first(in_rendition);
   const bool playlist = in_rendition == "media.m3u8";
@@ -185,6 +186,17 @@ void LiveRoutes::multivariant(const std::shared_ptr<stream::Stream>& stream,
   };
   if (attempt(exchange, held_.full() ? Occasion::kTimeOut : Occasion::kPublished)) return;
   held_.hold(exchange, source, seen, std::move(attempt), loop_.now() + kHoldFirst);
+}
+
+// Who asks too early is not held: what shows stills asks again by itself.
+void LiveRoutes::thumbnail(const stream::Stream& stream, const Asker& asker,
+                           http::Exchange& exchange) {
+  const auto still = stream.still();
+  if (!still) {
+    return asker.refuse(exchange, 404, kCacheError,
+                        stream.ended() ? "the stream has ended" : "there is no still picture yet");
+  }
+  asker.answer(exchange, answers_.still(still, stream.epoch()));
 }
 
 void LiveRoutes::media_playlist(const Target& target, const http::Request& request, Asker asker,

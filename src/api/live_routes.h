@@ -1,6 +1,7 @@
 // /live/{stream}/…: playlists, init segments, segments and parts of live streams.
 //
 //   /live/{stream}/index.m3u8                          multivariant playlist
+//   /live/{stream}/thumbnail.jpg                       a still picture, new every few seconds
 //   /live/{stream}/{rendition}/media.m3u8              media playlist, with delivery directives
 //   /live/{stream}/{rendition}/{epoch}/init.mp4
 //   /live/{stream}/{rendition}/{epoch}/{msn}.m4s       segment
@@ -44,6 +45,7 @@ class LiveRoutes {
 
   void multivariant(const std::shared_ptr<stream::Stream>& stream, const http::Request& request,
                     Asker asker, http::Exchange& exchange);
+  void thumbnail(const stream::Stream& stream, const Asker& asker, http::Exchange& exchange);
   void media_playlist(const Target& target, const http::Request& request, Asker asker,
                       http::Exchange& exchange);
   static std::optional<Pushed> pushed_with(const hls::PlaylistQuestion& question,

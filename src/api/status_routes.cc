@@ -66,6 +66,7 @@ Json counters_json(const stream::StreamStatus& status) {
           {"queue_dropped_units", status.queue_dropped_units},
           {"decode_errors", status.video.decode_errors + status.audio.decode_errors},
           {"pictures_decoded", status.video.pictures_decoded},
+          {"pictures_held", status.video.pictures_held},
           {"slots_duplicated", status.video.slots_duplicated},
           {"pictures_dropped", status.video.pictures_dropped},
           {"discontinuities", status.video.discontinuities}};
@@ -108,6 +109,14 @@ Json to_json(const media::FeedState& feed) {
           {"attempts", feed.attempts}};
 }
 
+Json to_json(const stream::OverloadStatus& overload) {
+  return {{"level", stream::name_of(overload.level)},
+          {"since", overload.since == WallTime{} ? Json() : Json(iso8601(overload.since))},
+          {"why", text_or_null(overload.why)},
+          {"skipped_units", overload.skipped_units},
+          {"catch_ups", overload.catch_ups}};
+}
+
 Json to_json(const stream::Stream& stream) {
   const auto status = stream.status();
   Json json = {{"key", stream.key().text()},
@@ -133,6 +142,7 @@ Json to_json(const stream::Stream& stream) {
   json["publish_delay_ms"] = optional_ms(status->publish_delay_ms);
   json["latency_ms"] = optional_ms(status->capture_delay_ms);
   json["viewers"] = std::llround(status->viewers);
+  json["overload"] = to_json(status->overload);
   json["counters"] = counters_json(*status);
   return json;
 }

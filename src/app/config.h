@@ -82,7 +82,13 @@ struct Config {
     Fallback fallback = Fallback::kAlways;
     std::size_t queue_frames = 240;
     std::size_t queue_bytes = 32'000'000;
+    int queue_milliseconds = 1'000;
   } transcode;
+
+  struct Thumbnails {
+    std::chrono::milliseconds every{2'000};  // 0: none
+    std::uint16_t width = 320;
+  } thumbnails;
 
   struct Hls {
     std::chrono::seconds window{30};

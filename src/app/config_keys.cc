@@ -375,6 +375,17 @@ std::vector<Key> make_keys() {
       {"transcode.queue_bytes",
        quantity<&C::transcode, &C::Transcode::queue_bytes>(1'000'000, 1'000'000'000),
        "The same in memory, for each stream."},
+      {"transcode.queue_milliseconds",
+       integer<&C::transcode, &C::Transcode::queue_milliseconds>(200, 10'000),
+       "The same in time: latency grows by no more than that. From half of it on, a stream gives "
+       "up "
+       "pictures to catch up."},
+
+      {"thumbnails.every_ms", integer<&C::thumbnails, &C::Thumbnails::every>(0, 60'000, 100),
+       "How often each stream's /live/STREAM/thumbnail.jpg changes; 0: there is none."},
+      {"thumbnails.width", integer<&C::thumbnails, &C::Thumbnails::width>(64, 1920, 2),
+       "In pixels; no more than transcode.width is made of it. The height follows the proxy's "
+       "shape."},
 
       {"hls.window_seconds", integer<&C::hls, &C::Hls::window>(6, 21'600),
        "How far back a live playlist reaches. All of it is held in memory: about 60 KB a second "

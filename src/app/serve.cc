@@ -2,6 +2,7 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -94,6 +95,10 @@ int await_end(const std::function<void()>& every_second, const std::function<voi
   }
 }
 
+// What a stream held lies free in the arenas of threads that are gone: some 60 MB after twenty
+// streams, of which 1 MB is in use. glibc gives it back when it is asked to, an arena at a time.
+void give_memory_back() { ::malloc_trim(0); }
+
 // A name for this run that no earlier run had: milliseconds since 1970 in base 36.
 std::string epoch_of(WallTime now) {
   auto value = std::chrono::floor<std::chrono::milliseconds>(now).time_since_epoch().count();
@@ -111,7 +116,8 @@ stream::StreamSettings stream_settings(const Config& config, transcode::PairingS
                     .frame_rate_max = transcode.frame_rate_max,
                     .preset = transcode.preset,
                     .decode_threads = transcode.decode_threads,
-                    .pairings = &pairings},
+                    .pairings = &pairings,
+                    .stills = {.every = config.thumbnails.every, .width = config.thumbnails.width}},
           .audio = {.bitrate_bps = transcode.audio_bitrate_bps},
           .window = config.hls.window,
           .frame_chunks = config.hls.frame_chunks,
@@ -120,7 +126,8 @@ stream::StreamSettings stream_settings(const Config& config, transcode::PairingS
                           ? stream::StreamSettings::Takeover::kAlways
                           : stream::StreamSettings::Takeover::kWhenSilent,
           .queue_units_max = transcode.queue_frames,
-          .queue_bytes_max = transcode.queue_bytes};
+          .queue_bytes_max = transcode.queue_bytes,
+          .queue_age_max = std::chrono::milliseconds(transcode.queue_milliseconds)};
 }
 
 void log_devices(const transcode::Discovery& discovery, const Log& log) {
@@ -394,9 +401,13 @@ Status run(const Config& config, const Log& log) {
             {"http_port", config.http.enabled ? config.http.port : 0},
             {"loops", loop_count},
             {"state_dir", config.state_dir}});
-  const int number =
-      await_end([&] { registry.sweep(); },
-                [&] { reload_certificate(config, clock.now().wall, **server, quic->get(), log); });
+  const int number = await_end(
+      [&, streams = std::size_t{0}]() mutable {
+        registry.sweep();
+        const std::size_t before = std::exchange(streams, registry.streams()->size());
+        if (streams < before) give_memory_back();
+      },
+      [&] { reload_certificate(config, clock.now().wall, **server, quic->get(), log); });
 
   // The way of the data, from its source: no more publishers, last segments, then the viewers.
   log.info("app", "stopping", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});

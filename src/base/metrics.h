@@ -9,6 +9,7 @@
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 
+#include <cstdint>
 #include <initializer_list>
 #include <map>
 #include <memory>
@@ -20,6 +21,11 @@ namespace mirror {
 using Counter = prometheus::Counter;
 using Gauge = prometheus::Gauge;
 using Histogram = prometheus::Histogram;
+
+// Carries a running total that somebody else keeps into a counter. What began anew counts nothing.
+inline void grow(Counter& counter, std::uint64_t before, std::uint64_t now) {
+  if (now > before) counter.Increment(static_cast<double>(now - before));
+}
 
 class Metrics {
  public:

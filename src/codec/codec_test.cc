@@ -10,6 +10,7 @@
 #include "codec/codec_string.h"
 #include "codec/exercises.h"
 #include "codec/nal.h"
+#include "codec/opus.h"
 #include "codec/rbsp.h"
 
 namespace mirror::codec {
@@ -101,12 +102,48 @@ TEST(Nal, FactsOfAnAccessUnit) {
   EXPECT_EQ(facts.first_slices, 1);
 }
 
+TEST(Nal, PicturesThatNoOtherRefersTo) {
+  const auto h264 = [](std::uint8_t header) {
+    return may_be_referred_to(Codec::kH264, ByteVector{0, 0, 1, 9, 0xf0, 0, 0, 1, header, 0x80});
+  };
+  EXPECT_TRUE(h264(0x65));
+  EXPECT_TRUE(h264(0x41));
+  EXPECT_TRUE(h264(0x21));
+  EXPECT_FALSE(h264(0x01));
+  const auto hevc = [](int type) {
+    return may_be_referred_to(
+        Codec::kHevc,
+        ByteVector{0, 0, 1, 0x46, 1, 0, 0, 1, static_cast<std::uint8_t>(type << 1), 1, 0x80});
+  };
+  for (const int type : {0, 2, 4, 6, 8, 14}) EXPECT_FALSE(hevc(type)) << type;
+  for (const int type : {1, 3, 9, 16, 19, 20, 21}) EXPECT_TRUE(hevc(type)) << type;
+  EXPECT_TRUE(may_be_referred_to(Codec::kHevc, {})) << "nothing to be seen";
+}
+
 TEST(Nal, BeginsAccessUnit) {
   EXPECT_TRUE(begins_access_unit(Codec::kH264, ByteVector{0, 0, 0, 1, 9, 0xf0}));
   EXPECT_TRUE(begins_access_unit(Codec::kH264, ByteVector{0, 0, 1, 0x41, 0x80}));
   EXPECT_FALSE(begins_access_unit(Codec::kH264, ByteVector{0, 0, 1, 0x41, 0x40}));
   EXPECT_FALSE(begins_access_unit(Codec::kH264, ByteVector{5, 0, 0, 1, 9, 0xf0}));
   EXPECT_FALSE(begins_access_unit(Codec::kH264, ByteVector{0, 0, 1}));
+}
+
+TEST(Hevc, TellsHowTheSourceWasScanned) {
+  // What x265 writes, with its emulation prevention bytes.
+  ByteVector sps = {0x42, 1, 1, 1, 0x60, 0, 0, 3, 0, 0x90, 0, 0, 3, 0, 0, 3, 0, 0x5d};
+  const auto progressive = parse_hevc_source_scan(sps);
+  ASSERT_TRUE(progressive);
+  EXPECT_TRUE(progressive->progressive);
+  EXPECT_FALSE(progressive->interlaced);
+  sps[9] = 0x40;
+  const auto interlaced = parse_hevc_source_scan(sps);
+  ASSERT_TRUE(interlaced);
+  EXPECT_FALSE(interlaced->progressive);
+  EXPECT_TRUE(interlaced->interlaced);
+  EXPECT_FALSE(parse_hevc_source_scan(std::span(sps).first(9)));
+  EXPECT_FALSE(parse_hevc_source_scan({}));
+  sps[0] = 0x44;
+  EXPECT_FALSE(parse_hevc_source_scan(sps)) << "a PPS";
 }
 
 TEST(Nal, SecondFieldOfAFrame) {
@@ -158,6 +195,68 @@ TEST(AudioFrame, MpegAudioAndAc3) {
 }
 
 // What the fuzzer keeps is tried with every build.
+TEST(Opus, ControlHeaderAndTableOfContents) {
+  struct Case {
+    std::vector<std::uint8_t> bytes;
+    std::size_t header, packet;
+    std::uint32_t samples;
+  };
+  const std::vector<Case> cases = {
+      {{0x7f, 0xe0, 2, 0xfc, 0x00}, 3, 2, 960},                        // CELT, 20 ms
+      {{0x7f, 0xe0, 1, 0xe0}, 3, 1, 120},                              // CELT, 2.5 ms
+      {{0x7f, 0xe0, 3, 0x1b, 0x02, 0}, 3, 3, 5760},                    // SILK, two of 60 ms
+      {{0x7f, 0xe0, 3, 0x61, 0, 0}, 3, 3, 960},                        // hybrid, two of 10 ms
+      {{0x7f, 0xf0, 255, 26, 0x01, 0x38, 0xfc}, 6, 281, 960},          // as ffmpeg begins
+      {{0x7f, 0xf8, 2, 0, 1, 0, 1, 0xfc, 0}, 7, 2, 960},               // both trims
+      {{0x7f, 0xfc, 2, 0, 1, 0, 1, 3, 9, 9, 9, 0xfc, 0}, 11, 2, 960},  // and an extension
+  };
+  for (const Case& each : cases) {
+    const auto unit = parse_opus_unit(each.bytes);
+    ASSERT_TRUE(unit);
+    EXPECT_EQ(unit->header_size, each.header);
+    EXPECT_EQ(unit->packet_size, each.packet);
+    EXPECT_EQ(unit->samples, each.samples);
+    // Of less it says that more is needed, or the same, and never reads beyond.
+    for (std::size_t size = 0; size < each.bytes.size(); ++size) {
+      const auto part = parse_opus_unit(std::span(each.bytes).first(size));
+      if (part) continue;
+      EXPECT_EQ(part.error(), OpusFault::kIncomplete);
+    }
+  }
+}
+
+TEST(Opus, WhatIsNoAccessUnit) {
+  std::vector<std::uint8_t> long_one(40, 255);
+  long_one[0] = 0x7f;
+  long_one[1] = 0xe0;
+  const std::vector<std::vector<std::uint8_t>> cases = {
+      {0x7f, 0xc0, 1, 0xfc},        // no prefix
+      {0x3f, 0xe0, 1, 0xfc},        //
+      {0x7f, 0xe0, 0, 0xfc},        // nothing in it
+      {0x7f, 0xe0, 1, 0xff},        // a count of frames is announced and lacking
+      {0x7f, 0xe0, 3, 0xff, 0, 0},  // no frame
+      {0x7f, 0xe0, 3, 0x1b, 3, 0},  // 180 ms
+      long_one};
+  for (const auto& bytes : cases) {
+    const auto unit = parse_opus_unit(bytes);
+    ASSERT_FALSE(unit);
+    EXPECT_EQ(unit.error(), OpusFault::kNone);
+  }
+}
+
+TEST(Opus, IdentificationHeaders) {
+  EXPECT_EQ(opus_identification(kOpusStereo),
+            (std::vector<std::uint8_t>{'O', 'p', 'u', 's', 'H', 'e', 'a', 'd', 1, 2, 0, 0, 0x80,
+                                       0xbb, 0, 0, 0, 0, 0}));
+  const auto six = opus_identification(6);
+  EXPECT_EQ(six[9], 6);
+  EXPECT_EQ(std::vector<std::uint8_t>(six.begin() + 18, six.end()),
+            (std::vector<std::uint8_t>{1, 4, 2, 0, 4, 1, 2, 3, 5}));
+  const auto dual_mono = opus_identification(kOpusDualMono);
+  EXPECT_EQ(std::vector<std::uint8_t>(dual_mono.begin() + 18, dual_mono.end()),
+            (std::vector<std::uint8_t>{255, 2, 0, 0, 1}));
+}
+
 TEST(FuzzCorpus, NalUnitsAreReadWithoutHarm) {
   std::size_t files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(MIRROR_FUZZ_CORPUS "/nal")) {

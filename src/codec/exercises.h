@@ -56,6 +56,7 @@ inline void exercise_nal(std::span<const std::uint8_t> stream) {
     (void)marks_random_access(codec, stream);
   }
   (void)parse_h264_sps(stream);
+  (void)parse_hevc_source_scan(stream);
   (void)aac_codec_string(stream);
 
   // In samples each NAL unit is there once, behind its size.

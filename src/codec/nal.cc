@@ -139,6 +139,22 @@ bool marks_random_access(media::Codec codec, std::span<const std::uint8_t> nal) 
   return type == kH264Idr || (type == kH264Sei && has_recovery_point(nal));
 }
 
+bool may_be_referred_to(media::Codec codec, std::span<const std::uint8_t> unit) {
+  AnnexBReader reader(unit);
+  while (const auto nal = reader.next()) {
+    if (codec == media::Codec::kHevc) {
+      const int type = hevc_nal_type(nal->bytes);
+      if (type < 0 || type >= kHevcVps) continue;
+      // TRAIL_N, TSA_N, STSA_N, RADL_N, RASL_N and what is reserved beside them.
+      return type > 14 || type % 2 != 0;
+    }
+    const int type = h264_nal_type(nal->bytes);
+    if (type < kH264Slice || type > kH264Idr) continue;
+    return (nal->bytes.front() & 0x60) != 0;  // of a frame of two fields: what its first one says
+  }
+  return true;
+}
+
 AccessUnitFacts inspect_access_unit(media::Codec codec, std::span<const std::uint8_t> unit) {
   const bool hevc = codec == media::Codec::kHevc;
   AccessUnitFacts facts;
@@ -182,6 +198,19 @@ std::optional<H264Sps> parse_h264_sps(std::span<const std::uint8_t> nal) {
   if (reader.overrun() || frame_num_bits_minus4 > 12) return std::nullopt;
   sps.frame_num_bits = static_cast<int>(frame_num_bits_minus4) + 4;
   return sps;
+}
+
+std::optional<HevcSourceScan> parse_hevc_source_scan(std::span<const std::uint8_t> nal) {
+  if (hevc_nal_type(nal) != kHevcSps) return std::nullopt;
+  RbspReader reader(nal.subspan(2));
+  reader.bits(8);   // sps_video_parameter_set_id, sps_max_sub_layers_minus1, nesting flag
+  reader.bits(8);   // general_profile_space, tier, profile_idc
+  reader.bits(32);  // general_profile_compatibility_flag[]
+  HevcSourceScan scan;
+  scan.progressive = reader.bit() != 0;
+  scan.interlaced = reader.bit() != 0;
+  if (reader.overrun()) return std::nullopt;
+  return scan;
 }
 
 bool H264FieldPairing::is_second_field(std::span<const std::uint8_t> nal) {

@@ -46,6 +46,11 @@ NalRole role_of(media::Codec codec, std::span<const std::uint8_t> nal);
 // SEI (D.1.8), HEVC IRAP.
 bool marks_random_access(media::Codec codec, std::span<const std::uint8_t> nal);
 
+// Whether the picture of an access unit (Annex B) is one that others may refer to: H.264
+// nal_ref_idc (7.4.1), HEVC sub-layer non-reference pictures (7.4.2.2, table 7-1). True when that
+// cannot be seen.
+bool may_be_referred_to(media::Codec codec, std::span<const std::uint8_t> unit);
+
 // Facts about one access unit, Annex B.
 struct AccessUnitFacts {
   bool random_access = false;
@@ -67,6 +72,15 @@ struct H264Sps {
   bool separate_colour_planes = false;
 };
 std::optional<H264Sps> parse_h264_sps(std::span<const std::uint8_t> nal);
+
+// How the source of an HEVC stream was scanned: general_progressive_source_flag and
+// general_interlaced_source_flag of an SPS (H.265 7.3.3). Both set: each picture's own pic_struct
+// says it; neither: unknown.
+struct HevcSourceScan {
+  bool progressive = false;
+  bool interlaced = false;
+};
+std::optional<HevcSourceScan> parse_hevc_source_scan(std::span<const std::uint8_t> nal);
 
 // Tells the second field of a frame from the first slice of a new picture (H.264 7.4.1.2.4), so
 // that both fields stay in one unit, as decoders and muxers have it. Knows one SPS: the last one

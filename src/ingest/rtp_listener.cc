@@ -70,10 +70,6 @@ class RtpMetrics {
   Gauge& live;
 
  private:
-  static void grow(Counter& counter, std::uint64_t before, std::uint64_t now) {
-    if (now > before) counter.Increment(static_cast<double>(now - before));
-  }
-
   Counter& bytes_;
   Counter& packets_;
   Counter& lost_;

@@ -7,10 +7,6 @@ namespace {
 
 constexpr std::chrono::seconds kReportInterval{1};
 
-void grow(Counter& counter, std::uint64_t before, std::uint64_t now) {
-  if (now > before) counter.Increment(static_cast<double>(now - before));
-}
-
 }  // namespace
 
 SrtPublishers::Totals::Totals(Metrics& metrics)

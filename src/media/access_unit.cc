@@ -16,6 +16,8 @@ std::string_view name_of(Codec codec) {
       return "AC-3";
     case Codec::kEac3:
       return "E-AC-3";
+    case Codec::kOpus:
+      return "Opus";
     case Codec::kUnsupported:
       break;
   }

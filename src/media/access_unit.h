@@ -12,7 +12,7 @@
 
 namespace mirror::media {
 
-enum class Codec { kH264, kHevc, kAac, kMpegAudio, kAc3, kEac3, kUnsupported };
+enum class Codec { kH264, kHevc, kAac, kMpegAudio, kAc3, kEac3, kOpus, kUnsupported };
 enum class TrackKind { kVideo, kAudio, kOther };
 
 constexpr TrackKind kind_of(Codec codec) {
@@ -24,6 +24,7 @@ constexpr TrackKind kind_of(Codec codec) {
     case Codec::kMpegAudio:
     case Codec::kAc3:
     case Codec::kEac3:
+    case Codec::kOpus:
       return TrackKind::kAudio;
     case Codec::kUnsupported:
       break;
@@ -31,7 +32,7 @@ constexpr TrackKind kind_of(Codec codec) {
   return TrackKind::kOther;
 }
 
-// The name an operator knows: "H.264", "HEVC", "AAC", "MPEG audio", "AC-3", "E-AC-3".
+// The name an operator knows: "H.264", "HEVC", "AAC", "MPEG audio", "AC-3", "E-AC-3", "Opus".
 std::string_view name_of(Codec codec);
 
 // Identifies a track within its feed; in MPEG-TS it is the PID.
@@ -42,6 +43,8 @@ struct Track {
   Codec codec = Codec::kUnsupported;
   std::string language;     // ISO 639-2 code, or empty
   std::string description;  // for an unsupported codec: what it is, for example "MPEG-2 video"
+  // Of Opus alone: the channel_config_code of its mapping into MPEG-2 TS (codec/opus.h).
+  std::uint8_t opus_channels = 0;
 
   friend bool operator==(const Track&, const Track&) = default;
 };
@@ -57,6 +60,7 @@ struct AccessUnit {
   bool discontinuity = false;  // the source's timeline broke before this unit; pts may jump
   Instant received{};          // when its last byte came in; `wall` less transport latency
   // Video: Annex B byte stream, parameter sets in-band. AAC: one ADTS frame, header included.
+  // Opus: a byte that is the track's opus_channels, then one packet without its control header.
   // Others: one frame as the standard defines it.
   Bytes data;
 };

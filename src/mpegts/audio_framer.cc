@@ -1,8 +1,16 @@
 #include "mpegts/audio_framer.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "codec/opus.h"
+
 namespace mirror::mpegts {
+namespace {
+
+constexpr std::uint32_t kOpusRate = 48'000;  // whatever the packets were made from
+
+}  // namespace
 
 void AudioFramer::begin(std::optional<Stamp> stamp) {
   pes_at_ = held_.size();
@@ -34,7 +42,7 @@ void AudioFramer::append(std::span<const std::uint8_t> payload, Instant now) {
       continue;
     }
     if (!std::exchange(in_sync_, true)) date_frame_at(at);
-    emit(at, look.frame, now);
+    emit(at, look, now);
     at += look.frame.size;
   }
   outlet_.count_dropped(skipped);
@@ -45,30 +53,41 @@ void AudioFramer::append(std::span<const std::uint8_t> payload, Instant now) {
 AudioFramer::Look AudioFramer::look_at(std::size_t at) {
   if (!in_sync_) return look_for_sync(at);
   const auto rest = std::span<const std::uint8_t>(held_).subspan(at);
-  if (rest.size() < codec::kAudioHeaderBytes) return {Look::Kind::kNeedMore};
-  const auto frame = codec::parse_audio_frame(codec_, rest);
-  if (!frame) {
+  const Look look = read_header(rest);
+  if (look.kind == Look::Kind::kSkip) {
     ++outlet_.counters().audio_sync_losses;
     in_sync_ = false;
     base_.reset();  // how many frames are missing is not known
     return look_for_sync(at);
   }
-  if (rest.size() < frame->size) return {Look::Kind::kNeedMore};
-  return {Look::Kind::kFrame, *frame};
+  if (look.kind == Look::Kind::kFrame && rest.size() < look.frame.size) {
+    return {Look::Kind::kNeedMore};
+  }
+  return look;
 }
 
 // A header at the start of a PES payload is believed; elsewhere a second one must follow the frame.
 AudioFramer::Look AudioFramer::look_for_sync(std::size_t at) const {
   const auto rest = std::span<const std::uint8_t>(held_).subspan(at);
+  const Look look = read_header(rest);
+  if (look.kind != Look::Kind::kFrame) return look;
+  if (rest.size() < look.frame.size) return {Look::Kind::kNeedMore};
+  if (at == pes_at_) return look;
+  const Look next = read_header(rest.subspan(look.frame.size));
+  return next.kind == Look::Kind::kFrame ? look : Look{next.kind};
+}
+
+AudioFramer::Look AudioFramer::read_header(std::span<const std::uint8_t> rest) const {
+  if (codec_ == media::Codec::kOpus) {
+    const auto unit = codec::parse_opus_unit(rest);
+    if (unit) {
+      return {Look::Kind::kFrame, {unit->size(), kOpusRate, unit->samples}, unit->header_size};
+    }
+    return {unit.error() == codec::OpusFault::kNone ? Look::Kind::kSkip : Look::Kind::kNeedMore};
+  }
   if (rest.size() < codec::kAudioHeaderBytes) return {Look::Kind::kNeedMore};
   const auto frame = codec::parse_audio_frame(codec_, rest);
-  if (!frame) return {Look::Kind::kSkip};
-  const std::size_t needed = at == pes_at_ ? frame->size : frame->size + codec::kAudioHeaderBytes;
-  if (rest.size() < needed) return {Look::Kind::kNeedMore};
-  if (at != pes_at_ && !codec::parse_audio_frame(codec_, rest.subspan(frame->size))) {
-    return {Look::Kind::kSkip};
-  }
-  return {Look::Kind::kFrame, *frame};
+  return frame ? Look{Look::Kind::kFrame, *frame} : Look{Look::Kind::kSkip};
 }
 
 void AudioFramer::date_frame_at(std::size_t at) {
@@ -77,7 +96,8 @@ void AudioFramer::date_frame_at(std::size_t at) {
   samples_since_base_ = 0;
 }
 
-void AudioFramer::emit(std::size_t at, const codec::AudioFrame& frame, Instant now) {
+void AudioFramer::emit(std::size_t at, const Look& look, Instant now) {
+  const codec::AudioFrame& frame = look.frame;
   // A further E-AC-3 substream only adds channels or programmes to a frame that is whole without.
   if (frame.samples == 0 || !base_) {
     if (!base_) ++outlet_.counters().undated_units;
@@ -94,8 +114,18 @@ void AudioFramer::emit(std::size_t at, const codec::AudioFrame& frame, Instant n
   unit.random_access = true;
   unit.discontinuity = std::exchange(discontinuity_, false);
   unit.received = now;
-  unit.data = Bytes::copy_of(std::span<const std::uint8_t>(held_).subspan(at, frame.size));
+  unit.data = unit_at(at, look);
   outlet_.emit(std::move(unit));
+}
+
+Bytes AudioFramer::unit_at(std::size_t at, const Look& look) const {
+  const auto whole = std::span<const std::uint8_t>(held_).subspan(at, look.frame.size);
+  if (codec_ != media::Codec::kOpus) return Bytes::copy_of(whole);
+  const auto packet = whole.subspan(look.header_size);
+  return Bytes::build(1 + packet.size(), [&](std::span<std::uint8_t> room) {
+    room[0] = opus_channels_;
+    std::ranges::copy(packet, room.begin() + 1);
+  });
 }
 
 }  // namespace mirror::mpegts

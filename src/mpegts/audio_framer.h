@@ -24,8 +24,11 @@ namespace mirror::mpegts {
 
 class AudioFramer {
  public:
-  AudioFramer(media::TrackId track, media::Codec codec, UnitOutlet& outlet)
-      : track_(track), codec_(codec), outlet_(outlet) {}
+  AudioFramer(const media::Track& track, UnitOutlet& outlet)
+      : track_(track.id),
+        codec_(track.codec),
+        opus_channels_(track.opus_channels),
+        outlet_(outlet) {}
 
   // A PES packet begins; its stamp, if it has one.
   void begin(std::optional<Stamp> stamp);
@@ -38,14 +41,19 @@ class AudioFramer {
   struct Look {
     enum class Kind { kFrame, kNeedMore, kSkip } kind;
     codec::AudioFrame frame{};
+    std::size_t header_size = 0;  // what goes in front of an Opus packet
   };
   Look look_at(std::size_t at);
   Look look_for_sync(std::size_t at) const;
+  // By the header that `rest` begins with, whether the frame ends within it or not.
+  Look read_header(std::span<const std::uint8_t> rest) const;
   void date_frame_at(std::size_t at);
-  void emit(std::size_t at, const codec::AudioFrame& frame, Instant now);
+  void emit(std::size_t at, const Look& look, Instant now);
+  Bytes unit_at(std::size_t at, const Look& look) const;
 
   const media::TrackId track_;
   const media::Codec codec_;
+  const std::uint8_t opus_channels_;
   UnitOutlet& outlet_;
 
   std::vector<std::uint8_t> held_;

@@ -373,6 +373,40 @@ TEST_F(DemuxerTest, TracksAreToldOnceAndAgainWhenTheyChange) {
   EXPECT_EQ(sink_.tracks[1].size(), 1U);
 }
 
+// By the registration descriptor, with the channel configuration in the extension descriptor.
+TEST_F(DemuxerTest, OpusIsKnownByItsDescriptors) {
+  const auto track = [](ByteVector descriptors) { return classify_stream(0x06, descriptors); };
+  const ByteVector registration = {5, 4, 'O', 'p', 'u', 's'};
+  for (const std::uint8_t code : std::initializer_list<std::uint8_t>{0, 1, 2, 6, 8}) {
+    const auto opus = track(cat({registration, {0x7f, 2, 0x80, code}, {10, 4, 'd', 'e', 'u', 0}}));
+    EXPECT_EQ(opus.codec, media::Codec::kOpus);
+    EXPECT_EQ(opus.opus_channels, code);
+    EXPECT_EQ(opus.language, "deu");
+    EXPECT_EQ(opus.description, "");
+  }
+  EXPECT_EQ(track(registration).opus_channels, 2) << "nothing said: stereo";
+  EXPECT_EQ(track(cat({registration, {0x7f, 1, 0x80}})).opus_channels, 2);
+  const auto strange = track(cat({registration, {0x7f, 2, 0x80, 0x82}}));
+  EXPECT_EQ(strange.codec, media::Codec::kUnsupported);
+  EXPECT_EQ(strange.description, "Opus audio of channel configuration 0x82");
+  EXPECT_EQ(track({0x7f, 2, 0x80, 2}).codec, media::Codec::kUnsupported) << "not said to be Opus";
+}
+
+TEST_F(DemuxerTest, OpusPacketsComeOutOfTheirControlHeaders) {
+  push(mux_.tables({{0x1b, kVideo}, {0x06, kAudio, {5, 4, 'O', 'p', 'u', 's', 0x7f, 2, 0x80, 1}}}));
+  // 20 ms with a start trim; 2.5 ms of one byte, which is shorter than any other header.
+  const ByteVector first = {0x7f, 0xf0, 4, 0x01, 0x38, 0xfc, 1, 2, 3};
+  const ByteVector tiny = {0x7f, 0xe0, 1, 0xe0};
+  push(audio(9000, cat({first, tiny, tiny})));
+  ASSERT_EQ(units().size(), 3U);
+  EXPECT_EQ(bytes_of(units()[0]), (ByteVector{1, 0xfc, 1, 2, 3}));
+  EXPECT_EQ(bytes_of(units()[1]), (ByteVector{1, 0xe0}));
+  EXPECT_EQ(units()[0].pts.count(), 9000);
+  EXPECT_EQ(units()[1].pts.count(), 9000 + 1800);
+  EXPECT_EQ(units()[2].pts.count(), 9000 + 1800 + 225);
+  EXPECT_TRUE(units()[2].random_access);
+}
+
 TEST_F(DemuxerTest, TablesThatChangeAllTheTimeAreFollowedAFewTimesPerSecond) {
   for (int i = 0; i < 1000; ++i) {
     const std::uint8_t type = i % 2 == 0 ? 0x1b : 0x24;

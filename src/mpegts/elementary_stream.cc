@@ -12,7 +12,7 @@ std::variant<VideoAssembler, AudioFramer> make_assembler(const media::Track& tra
   if (media::kind_of(track.codec) == media::TrackKind::kVideo) {
     return Assembler(std::in_place_type<VideoAssembler>, track.id, track.codec, outlet);
   }
-  return Assembler(std::in_place_type<AudioFramer>, track.id, track.codec, outlet);
+  return Assembler(std::in_place_type<AudioFramer>, track, outlet);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "codec/audio_frame.h"
+#include "codec/opus.h"
 #include "mpegts/audio_framer.h"
 #include "mpegts/pes.h"
 #include "mpegts/psi.h"
@@ -127,7 +128,7 @@ inline void exercise_pes(std::span<const std::uint8_t> input) {
   require(listener.passed + counters.common.dropped_bytes <= input.size());
 }
 
-// --- Frames of AAC (ADTS), MPEG audio and AC-3, out of PES payloads of any size.
+// --- Frames of AAC (ADTS), MPEG audio, AC-3 and Opus, out of PES payloads of any size.
 //
 // The first byte chooses the codec; then repeated [control, bytes…]. Bit 7 of `control`: a PES
 // packet begins, with a stamp if bit 6 is set too; bit 6 alone: bytes were lost; bits 0 to 5: how
@@ -137,10 +138,14 @@ struct FrameSink final : media::AccessUnitSink {
   explicit FrameSink(media::Codec codec_) : codec(codec_) {}
   void on_tracks(const std::vector<media::Track>&) override {}
   void on_access_unit(media::AccessUnit unit) override {
+    bytes += unit.data.size();
+    if (codec == media::Codec::kOpus) {
+      require(unit.data.size() > 1 && unit.data.size() <= codec::kOpusUnitBytesMax);
+      return require(unit.data.data()[0] == codec::kOpusStereo);
+    }
     const auto frame = codec::parse_audio_frame(codec, unit.data.span());
     require(frame && frame->size == unit.data.size() && frame->samples > 0);
     require(frame->size <= codec::kAudioFrameBytesMax && frame->sample_rate > 0);
-    bytes += unit.data.size();
   }
   const media::Codec codec;
   std::size_t bytes = 0;
@@ -162,13 +167,16 @@ inline void read_adts(std::span<const std::uint8_t> bytes) {
 inline void exercise_audio_frames(std::span<const std::uint8_t> input) {
   if (input.empty()) return;
   constexpr std::array kCodecs = {media::Codec::kAac, media::Codec::kMpegAudio, media::Codec::kAc3,
-                                  media::Codec::kEac3};
+                                  media::Codec::kEac3, media::Codec::kOpus};
   auto rest = input.subspan(1);
   read_adts(rest);
   FrameSink sink(kCodecs[input[0] % kCodecs.size()]);
   Counters counters;
   UnitOutlet outlet(sink, counters, 1U << 20);
-  AudioFramer framer(1, sink.codec, outlet);
+  media::Track track;
+  track.codec = sink.codec;
+  track.opus_channels = codec::kOpusStereo;
+  AudioFramer framer(track, outlet);
   std::int64_t pts = 0;
   while (!rest.empty()) {
     const std::uint8_t control = rest[0];

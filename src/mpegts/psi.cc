@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "codec/opus.h"
 #include "mpegts/packet.h"
 
 namespace mirror::mpegts {
@@ -15,6 +16,9 @@ using media::Codec;
 constexpr std::size_t kCrcBytes = 4;
 constexpr std::uint8_t kRegistrationDescriptor = 0x05;
 constexpr std::uint8_t kLanguageDescriptor = 0x0a;
+constexpr std::uint8_t kExtensionDescriptor = 0x7f;
+// descriptor_tag_extension of the Opus mapping's audio descriptor, in the user defined range.
+constexpr std::uint8_t kOpusDescriptor = 0x80;
 
 std::uint16_t read_u16(std::span<const std::uint8_t> b, std::size_t at) {
   return static_cast<std::uint16_t>(b[at] << 8 | b[at + 1]);
@@ -92,7 +96,7 @@ constexpr FormatName kPrivateFormats[] = {
     {"AC-3", Codec::kAc3, ""},
     {"EAC3", Codec::kEac3, ""},
     {"HEVC", Codec::kHevc, ""},
-    {"Opus", Codec::kUnsupported, "Opus audio"},
+    {"Opus", Codec::kOpus, ""},
     {"BSSD", Codec::kUnsupported, "SMPTE 302M audio"},
     {"KLVA", Codec::kUnsupported, "SMPTE 336M metadata"},
     {"AV01", Codec::kUnsupported, "AV1 video"},
@@ -113,6 +117,25 @@ void describe_private_stream(std::span<const std::uint8_t> descriptors, media::T
       track.description = known.name;
     }
   });
+}
+
+// The channel_config_code. A stream without the descriptor is taken for stereo, as which a decoder
+// plays mono as well.
+std::uint8_t opus_channels_of(std::span<const std::uint8_t> descriptors) {
+  std::uint8_t code = codec::kOpusStereo;
+  for_each_descriptor(descriptors, [&](std::uint8_t tag, std::span<const std::uint8_t> body) {
+    if (tag != kExtensionDescriptor || body.size() < 2 || body[0] != kOpusDescriptor) return;
+    code = body[1];
+  });
+  return code;
+}
+
+void describe_opus(std::span<const std::uint8_t> descriptors, media::Track& track) {
+  track.opus_channels = opus_channels_of(descriptors);
+  if (track.opus_channels <= codec::kOpusChannelsMax) return;
+  track.codec = Codec::kUnsupported;
+  track.description =
+      fmt::format("Opus audio of channel configuration 0x{:02x}", track.opus_channels);
 }
 
 // ISO_639_language_descriptor, 2.6.18; empty unless three letters.
@@ -185,6 +208,7 @@ media::Track classify_stream(std::uint8_t stream_type, std::span<const std::uint
   track.codec = known->codec;
   track.description = known->name;
   if (stream_type == 0x06) describe_private_stream(descriptors, track);
+  if (track.codec == Codec::kOpus) describe_opus(descriptors, track);
   return track;
 }
 

@@ -39,6 +39,7 @@ class Line::Output final : public transcode::SampleSink {
     line_.on_description(rendition_, description);
   }
   void on_sample(media::Sample sample) override { line_.on_sample(rendition_, std::move(sample)); }
+  void on_still(const media::Still& still) override { line_.on_still(still); }
 
  private:
   Line& line_;
@@ -71,6 +72,11 @@ void Line::begin_turn(const std::vector<media::Track>& tracks) {
   auto audio = first_of(tracks, media::TrackKind::kAudio);
   // Another programme table with the same picture and sound (a data track came or went).
   if (in_turn_ && video == video_track_ && audio == audio_track_) return;
+  if (goes_on_with(video, audio)) {
+    video_track_ = std::move(video);
+    audio_track_ = std::move(audio);
+    return;
+  }
   if (in_turn_) end_turn();
   in_turn_ = true;
   error_.clear();
@@ -87,14 +93,25 @@ void Line::begin_turn(const std::vector<media::Track>& tracks) {
   if (const Status made = make_transcoders(); !made) error_ = made.error().message;
 }
 
+// Whether the transcoders can take these tracks for the ones before: a splice to another codec or
+// PID. It is a break only if its timestamps are.
+bool Line::goes_on_with(const std::optional<media::Track>& video,
+                        const std::optional<media::Track>& audio) const {
+  return in_turn_ && error_.empty() && video_ && video &&
+         audio.has_value() == (audio_ != nullptr) && audio.has_value() == audio_track_.has_value();
+}
+
 mirror::Status Line::make_transcoders() {
   if (video_) {
     if (auto begun = video_->begin_turn(video_track_->codec); !begun) return begun;
   } else {
-    auto video = transcode::VideoTranscoder::create(settings_.video, video_track_->codec,
-                                                    *timeline_, *video_output_);
+    transcode::VideoSettings video_settings = settings_.video;
+    video_settings.clock = settings_.clock;
+    auto video = transcode::VideoTranscoder::create(video_settings, video_track_->codec, *timeline_,
+                                                    *video_output_);
     if (!video) return std::unexpected(std::move(video.error()).within("video"));
     video_ = *std::move(video);
+    video_->set_effort(effort_);
   }
   if (!audio_track_) return {};
   if (audio_) return audio_->begin_turn(audio_track_->codec);
@@ -111,13 +128,32 @@ void Line::push(const media::AccessUnit& unit) {
   newest_arrival_ = unit.received.wall;
   if (!error_.empty()) return;
   Status pushed;
-  if (video_track_ && unit.track == video_track_->id) {
+  if (is_video(unit)) {
     pushed = video_->push(unit);
-    if (pushed && audio_) pushed = audio_->fill_to(timeline_->video_end());
+    if (pushed) pushed = fill_audio();
   } else if (audio_track_ && unit.track == audio_track_->id) {
     pushed = audio_->push(unit);
   }
   if (!pushed) break_down(pushed.error());
+}
+
+Status Line::fill_audio() { return audio_ ? audio_->fill_to(timeline_->video_end()) : Status{}; }
+
+void Line::set_effort(transcode::Effort effort) {
+  effort_ = effort;
+  if (video_) video_->set_effort(effort);
+}
+
+void Line::skip(const media::AccessUnit& unit) {
+  newest_arrival_ = unit.received.wall;
+  if (!error_.empty() || !video_) return;
+  Status skipped = video_->skip(unit);
+  if (skipped) skipped = fill_audio();
+  if (!skipped) break_down(skipped.error());
+}
+
+void Line::note_lost() {
+  if (video_) video_->note_lost();
 }
 
 // An encoder failed: this turn is over, and the next one gets another.
@@ -183,10 +219,17 @@ void Line::on_description(std::size_t rendition, const media::TrackDescription& 
 
 void Line::on_sample(std::size_t rendition, media::Sample sample) {
   if (!presentation_ || rendition >= presentation_->renditions().size()) return;
-  if (settings_.clock != nullptr) sample.encoded = settings_.clock->now().wall;
+  const SteadyTime received = sample.received;
+  if (settings_.clock != nullptr) {
+    const Instant now = settings_.clock->now();
+    sample.encoded = now.wall;
+    if (rendition == kVideo && settings_.transcode_seconds != nullptr) {
+      settings_.transcode_seconds->Observe(
+          std::chrono::duration<double>(now.steady - received).count());
+    }
+  }
   if (rendition != kVideo) return presentation_->push(rendition, std::move(sample));
 
-  const SteadyTime received = sample.received;
   const WallTime captured = sample.captured;
   const hls::Window& window = *presentation_->renditions()[kVideo].window;
   const std::uint64_t before = window.version();
@@ -200,6 +243,13 @@ void Line::on_sample(std::size_t rendition, media::Sample sample) {
 const transcode::PairingState& Line::pairing() const {
   static const transcode::PairingState kNone;
   return video_ ? video_->pairing() : kNone;
+}
+
+// Numbered by the line: a transcoder that took another's place begins at one again.
+void Line::on_still(media::Still still) {
+  if (!settings_.on_still) return;
+  still.number = ++stills_;
+  settings_.on_still(std::move(still));
 }
 
 transcode::TranscodeStats Line::video_stats() const {

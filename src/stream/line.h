@@ -17,10 +17,12 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "base/result.h"
 #include "base/wake.h"
 #include "hls/presentation.h"
 #include "media/access_unit.h"
+#include "media/still.h"
 #include "stream/status.h"
 #include "transcode/timeline.h"
 #include "transcode/transcoder.h"
@@ -31,6 +33,7 @@ class Line {
  public:
   // Called when another presentation takes the place of the one before (which has ended).
   using OnPresentation = std::function<void(std::shared_ptr<const hls::Presentation>)>;
+  using OnStill = std::function<void(media::Still)>;
   struct Settings {
     transcode::VideoSettings video;
     transcode::AudioSettings audio;
@@ -39,6 +42,9 @@ class Line {
     std::string epoch;  // the presentations are numbered behind it
     // Tells when samples were encoded and parts published; none: nobody wants to know.
     const Clock* clock = nullptr;
+    OnStill on_still = nullptr;  // none: nobody wants them
+    // Takes how long each picture was on its way, from its unit's last byte to its sample; seconds.
+    Histogram* transcode_seconds = nullptr;
   };
 
   Line(Settings settings, OnPresentation on_presentation, const WakeList& wake_list);
@@ -47,6 +53,13 @@ class Line {
   // A publisher came, or its tracks changed. Access units of other tracks are ignored.
   void begin_turn(const std::vector<media::Track>& tracks);
   void push(const media::AccessUnit& unit);
+  // What to do when there is no time for all (see VideoTranscoder): of the track that is_video().
+  bool is_video(const media::AccessUnit& unit) const {
+    return video_track_ && unit.track == video_track_->id;
+  }
+  void set_effort(transcode::Effort effort);
+  void skip(const media::AccessUnit& unit);
+  void note_lost();
   // The publisher left: what it sent is packaged to the last picture, and the windows stay.
   void end_turn();
   // Nobody will come back: ENDLIST.
@@ -67,12 +80,16 @@ class Line {
   // Receives one transcoder's output.
   class Output;
 
+  bool goes_on_with(const std::optional<media::Track>& video,
+                    const std::optional<media::Track>& audio) const;
+  Status fill_audio();
   void start_over();
   void break_down(const Error& error);
   mirror::Status make_transcoders();
   hls::MediaSequence first_sequence() const;
   void on_description(std::size_t rendition, const media::TrackDescription& description);
   void on_sample(std::size_t rendition, media::Sample sample);
+  void on_still(media::Still still);
 
   const Settings settings_;
   const OnPresentation on_presentation_;
@@ -81,6 +98,7 @@ class Line {
   std::optional<media::Track> video_track_;
   std::optional<media::Track> audio_track_;
   std::string error_;
+  transcode::Effort effort_ = transcode::Effort::kAll;
   bool in_turn_ = false;  // between begin_turn() and end_turn()
   bool broken_ = false;   // a transcoder is at its end; start_over() before it is used again
 
@@ -91,6 +109,7 @@ class Line {
   std::unique_ptr<transcode::AudioTranscoder> audio_;
   std::shared_ptr<hls::Presentation> presentation_;
   std::uint64_t presentations_made_ = 0;
+  std::uint64_t stills_ = 0;
   WallTime newest_arrival_{};
 
   std::uint64_t parts_ = 0;

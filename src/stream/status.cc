@@ -18,4 +18,16 @@ std::string_view name_of(State state) {
   return "unknown";
 }
 
+std::string_view name_of(transcode::Effort effort) {
+  switch (effort) {
+    case transcode::Effort::kAll:
+      return "none";
+    case transcode::Effort::kReferenceOnly:
+      return "reference_only";
+    case transcode::Effort::kKeyFramesOnly:
+      return "keyframes_only";
+  }
+  return "unknown";
+}
+
 }  // namespace mirror::stream

@@ -25,6 +25,17 @@ enum class State {
 };
 
 std::string_view name_of(State state);
+// How far a stream has given up pictures: "none", "reference_only", "keyframes_only".
+std::string_view name_of(transcode::Effort effort);
+
+// What the stream does without, because its media thread cannot keep up; see Overload.
+struct OverloadStatus {
+  transcode::Effort level = transcode::Effort::kAll;
+  WallTime since{};                 // the last change of level; no date: there was none
+  std::string why;                  // empty at kAll
+  std::uint64_t skipped_units = 0;  // of the video, to catch up
+  std::uint64_t catch_ups = 0;      // drops to the next random access point
+};
 
 struct StreamStatus {
   State state = State::kConnecting;
@@ -47,6 +58,7 @@ struct StreamStatus {
   transcode::TranscodeStats video;
   transcode::TranscodeStats audio;
   std::uint64_t queue_dropped_units = 0;
+  OverloadStatus overload;
   double viewers = 0;  // an estimate, see Audience
   GlassToGlass glass_to_glass;
   Audience::Reports client_reports;

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "base/thread_name.h"
+#include "base/thread_priority.h"
 #include "stream/line.h"
+#include "stream/overload.h"
 #include "stream/stream_metrics.h"
 
 namespace mirror::stream {
@@ -84,7 +86,7 @@ class Stream::Turn final : public media::Publication {
     if (stream_.queue_.size() == 0) {
       stream_.refilled_ns_.store(to_ns(unit.received.steady), std::memory_order_relaxed);
     }
-    if (!stream_.queue_.try_push({info_, std::move(unit)}, weight)) {
+    if (!stream_.queue_.try_push({info_, std::move(unit), video && cut_}, weight)) {
       cut_ = cut_ || video;
       return drop();
     }
@@ -147,15 +149,22 @@ struct Stream::Running {
              .window = stream.settings_.window,
              .frame_chunks = stream.settings_.frame_chunks,
              .epoch = stream.epoch_,
-             .clock = &stream.environment_.clock},
+             .clock = &stream.environment_.clock,
+             .on_still =
+                 [&stream](media::Still still) {
+                   stream.still_.publish(std::make_shared<const media::Still>(std::move(still)));
+                 },
+             .transcode_seconds = &metrics.transcode_seconds()},
             [&stream](auto presentation) {
               stream.previous_presentation_.publish(stream.presentation_.read());
               stream.presentation_.publish(std::move(presentation));
             },
-            stream.environment_.wake_list) {}
+            stream.environment_.wake_list),
+        overload(stream.settings_.queue_age_max) {}
 
   StreamMetrics metrics;
   Line line;
+  Overload overload;
   std::shared_ptr<const TurnInfo> turn;  // the one whose units are being taken
   bool turn_ended = true;                // the line was told that it is over
   std::optional<SteadyTime> free_since;  // nobody publishes since then
@@ -242,6 +251,7 @@ std::shared_ptr<const hls::Presentation> Stream::presentation_of(std::string_vie
 
 void Stream::run() {
   name_this_thread("m-" + key_.text());
+  lower_this_thread();  // ingest and network loops go first; if it cannot be, all are equal
   {
     Running running(*this);
     while (!stopping_.load(std::memory_order_acquire)) {
@@ -253,6 +263,7 @@ void Stream::run() {
     }
     holder_.store(kClosed, std::memory_order_release);
     running.line.finish();
+    still_.publish(nullptr);
     running.state = State::kEnded;
     publish_status(running, environment_.clock.now());
   }  // the metrics' series are gone before another stream of this name can be made
@@ -268,8 +279,41 @@ void Stream::take(Running& running, const Queued& queued) {
     return;
   }
   if (queued.turn != running.turn) begin(running, queued.turn);
-  running.line.push(queued.unit);
+  push(running, queued);
   if (running.line.parts() != running.parts_seen) observe_part(running);
+}
+
+// What waited too long is not decoded: latency stays bounded, and pictures are given up instead.
+void Stream::push(Running& running, const Queued& queued) {
+  Line& line = running.line;
+  if (!line.is_video(queued.unit)) return line.push(queued.unit);
+  if (queued.after_cut) line.note_lost();
+  const Instant now = environment_.clock.now();
+  const auto level = running.overload.level();
+  const auto action = running.overload.take(now, now.steady - queued.unit.received.steady,
+                                            queued.unit.random_access);
+  if (running.overload.level() != level) note_level(running);
+  switch (action) {
+    case Overload::Action::kDecode:
+      return line.push(queued.unit);
+    case Overload::Action::kSkip:
+      return line.skip(queued.unit);
+    case Overload::Action::kDrop:
+      return line.note_lost();
+  }
+}
+
+void Stream::note_level(Running& running) {
+  const OverloadStatus& overload = running.overload.status();
+  running.line.set_effort(overload.level);
+  running.status_at = {};  // is told at once
+  environment_.log.warning("stream",
+                           overload.level == transcode::Effort::kAll
+                               ? "all pictures are decoded again"
+                               : "overload: pictures are left out",
+                           {{"stream", key_.text()},
+                            {"level", std::string(name_of(overload.level))},
+                            {"reason", overload.why}});
 }
 
 void Stream::begin(Running& running, std::shared_ptr<const TurnInfo> turn) {
@@ -355,6 +399,7 @@ void Stream::publish_status(Running& running, Instant now) {
   status->video = running.line.video_stats();
   status->audio = running.line.audio_stats();
   status->queue_dropped_units = queue_dropped_.load(std::memory_order_relaxed);
+  status->overload = running.overload.status();
   status->viewers = audience_.estimate(now.steady, running.line.parts());
   status->client_reports = audience_.reports();
   status->glass_to_glass = audience_.glass_to_glass();

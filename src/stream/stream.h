@@ -33,6 +33,7 @@
 #include "base/wake.h"
 #include "hls/presentation.h"
 #include "media/publish.h"
+#include "media/still.h"
 #include "stream/audience.h"
 #include "stream/status.h"
 #include "transcode/transcoder.h"
@@ -90,8 +91,14 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::shared_ptr<const hls::Presentation> presentation() const { return presentation_.read(); }
   // The one that is live or the one before it, whose last media viewers still fetch; else null.
   std::shared_ptr<const hls::Presentation> presentation_of(std::string_view epoch) const;
+  // The newest still picture: nothing before the first, and none once the stream has ended.
+  std::shared_ptr<const media::Still> still() const { return still_.read(); }
+  // What no other stream is called, of this or another run of the server, whatever its key.
+  const std::string& epoch() const { return epoch_; }
   Audience& audience() const { return audience_; }
   std::shared_ptr<const StreamStatus> status() const { return status_.read(); }
+  // Access units that wait for the media thread.
+  std::size_t queued() const { return queue_.size(); }
   // Nobody publishes and the hold is over: the playlists are closed and it can be removed.
   bool expired() const { return expired_.load(std::memory_order_acquire); }
 
@@ -115,6 +122,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   struct Queued {
     std::shared_ptr<const TurnInfo> turn;
     media::AccessUnit unit;
+    bool after_cut = false;  // video before it was dropped here
   };
   // What the turn's thread knows of it; read for the status.
   struct TurnReport {
@@ -127,6 +135,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
 
   void run();
   void take(Running& running, const Queued& queued);
+  void push(Running& running, const Queued& queued);
+  void note_level(Running& running);
   void begin(Running& running, std::shared_ptr<const TurnInfo> turn);
   void observe_part(Running& running);
   void idle(Running& running, Instant now);
@@ -162,6 +172,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // Written by the media thread, read by anyone.
   Snapshot<hls::Presentation> presentation_;
   Snapshot<hls::Presentation> previous_presentation_;
+  Snapshot<media::Still> still_;
   mutable Audience audience_;
   Snapshot<StreamStatus> status_;
   std::atomic<std::int64_t> taken_received_ns_{0};  // arrival of the unit that was taken last

@@ -79,8 +79,21 @@ StreamMetrics::StreamMetrics(Metrics& metrics, std::string key)
       queue_dropped_(metrics.counter("mirror_stream_queue_dropped_units_total",
                                      "Access units dropped because transcoding fell behind.",
                                      {{"stream", key_}})),
+      overload_level_(metrics.gauge("mirror_stream_overload_level",
+                                    "Pictures given up to keep up: 0 none, 1 those that no other "
+                                    "refers to, 2 all but key frames.",
+                                    {{"stream", key_}})),
+      overload_skipped_(metrics.counter("mirror_stream_overload_skipped_units_total",
+                                        "Video access units not decoded, to catch up.",
+                                        {{"stream", key_}})),
+      overload_catch_ups_(metrics.counter("mirror_stream_overload_catch_ups_total",
+                                          "Drops to the next random access point, to catch up.",
+                                          {{"stream", key_}})),
       decode_errors_(metrics.counter("mirror_stream_decode_errors_total",
                                      "Access units that a decoder refused.", {{"stream", key_}})),
+      pictures_held_(metrics.counter("mirror_stream_frames_held_total",
+                                     "Damaged pictures for which the last good one stood.",
+                                     {{"stream", key_}})),
       slots_duplicated_(metrics.counter("mirror_stream_frames_duplicated_total",
                                         "Frame slots filled with the picture before.",
                                         {{"stream", key_}})),
@@ -94,6 +107,11 @@ StreamMetrics::StreamMetrics(Metrics& metrics, std::string key)
       pairing_moves_(metrics.counter("mirror_stream_pairing_moves_total",
                                      "Moves to another way of transcoding because one failed.",
                                      {{"stream", key_}})),
+      stills_(metrics.counter("mirror_stream_stills_total", "Still pictures made.",
+                              {{"stream", key_}})),
+      still_failures_(metrics.counter("mirror_stream_still_failures_total",
+                                      "Still pictures that could not be made.",
+                                      {{"stream", key_}})),
       viewers_(metrics.gauge("mirror_stream_viewers",
                              "Viewers, estimated from the playlists they ask for.",
                              {{"stream", key_}})),
@@ -120,6 +138,13 @@ StreamMetrics::StreamMetrics(Metrics& metrics, std::string key)
           "mirror_stream_publish_delay_seconds",
           "From an access unit's last byte to its part being fetchable.", {{"stream", key_}},
           {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1})),
+      transcode_(metrics.histogram(
+          "mirror_transcode_seconds",
+          "From a video access unit's last byte to the coded picture made of it, of all streams.",
+          {},
+          // Frame intervals are among them: 60, 50, 30, 25 and 24 frames a second.
+          {0.002, 0.005, 0.01, 0.0167, 0.02, 0.0334, 0.04, 0.0418, 0.05, 0.075, 0.1, 0.15, 0.2, 0.5,
+           1})),
       glass_to_glass_(metrics.histogram(
           "mirror_stream_glass_to_glass_seconds",
           "From capture to a viewer's screen, as players with a push session measured it.",
@@ -156,12 +181,18 @@ void StreamMetrics::update(const StreamStatus& status) {
   ts_dropped_bytes_.to(status.demux.dropped_bytes);
   pcr_jitter_.Set(status.demux.pcr_jitter_ms / 1'000);
   queue_dropped_.to(status.queue_dropped_units);
+  overload_level_.Set(static_cast<double>(status.overload.level));
+  overload_skipped_.to(status.overload.skipped_units);
+  overload_catch_ups_.to(status.overload.catch_ups);
   decode_errors_.to(status.video.decode_errors + status.audio.decode_errors);
+  pictures_held_.to(status.video.pictures_held);
   slots_duplicated_.to(status.video.slots_duplicated);
   pictures_dropped_.to(status.video.pictures_dropped);
   samples_.to(status.video.samples);
   discontinuities_.to(status.video.discontinuities);
   pairing_moves_.to(status.pairing.moves);
+  stills_.to(status.video.stills);
+  still_failures_.to(status.video.still_failures);
   viewers_.Set(status.viewers);
   client_reports_.to(status.client_reports.reports);
   client_starvations_.to(status.client_reports.starvations);

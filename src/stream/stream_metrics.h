@@ -20,6 +20,8 @@ class StreamMetrics {
 
   // Brings counters up to the totals of `status` and gauges to its values.
   void update(const StreamStatus& status);
+  // mirror_transcode_seconds: one for the process, all streams together.
+  Histogram& transcode_seconds() { return transcode_; }
   // One part became fetchable this long after the last access unit in it was complete.
   void observe_publish_delay(double seconds) { publish_delay_.Observe(seconds); }
 
@@ -67,12 +69,18 @@ class StreamMetrics {
   Following ts_dropped_bytes_;
   Gauge& pcr_jitter_;
   Following queue_dropped_;
+  Gauge& overload_level_;
+  Following overload_skipped_;
+  Following overload_catch_ups_;
   Following decode_errors_;
+  Following pictures_held_;
   Following slots_duplicated_;
   Following pictures_dropped_;
   Following samples_;
   Following discontinuities_;
   Following pairing_moves_;
+  Following stills_;
+  Following still_failures_;
   Gauge& viewers_;
   Following client_reports_;
   Following client_starvations_;
@@ -81,6 +89,7 @@ class StreamMetrics {
   Following client_throughput_reports_;
   Following client_throughput_;
   Histogram& publish_delay_;
+  Histogram& transcode_;
   Histogram& glass_to_glass_;
   GlassToGlass glass_to_glass_last_;
 };

@@ -1,6 +1,7 @@
 #include "transcode/audio_decoder.h"
 
 #include <array>
+#include <cmath>
 
 namespace mirror::transcode {
 namespace {
@@ -20,26 +21,54 @@ AVChannelLayout layout_of(const AVFrame& frame) {
   return layout;
 }
 
+// ITU-R BS.775-3, table 2: centre and surrounds at -3 dB, the low frequency effects left out; mono
+// at -3 dB on both sides. A mix of more than two channels is lowered as a whole so far that full
+// scale on all of them is full scale: swresample does that by itself for integers alone.
+bool set_down_mix(SwrContext& resampler) {
+  const auto set = [&resampler](const char* option, double value) {
+    return av_opt_set_double(&resampler, option, value, 0) >= 0;
+  };
+  return set("center_mix_level", M_SQRT1_2) && set("surround_mix_level", M_SQRT1_2) &&
+         set("lfe_mix_level", 0) && set("rematrix_maxval", 1);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<AudioDecoder>> AudioDecoder::create(media::Codec codec) {
   if (media::kind_of(codec) != media::TrackKind::kAudio) {
     return fail("{} is not an audio codec", media::name_of(codec));
   }
-  auto context = av::open_decoder(codec, 1);
+  auto context = codec == media::Codec::kOpus
+                     ? av::open_decoder(codec, 1, codec::opus_identification(codec::kOpusStereo))
+                     : av::open_decoder(codec, 1);
   if (!context) return std::unexpected(std::move(context.error()));
   return std::unique_ptr<AudioDecoder>(new AudioDecoder(std::move(*context)));
 }
 
 bool AudioDecoder::push(const media::AccessUnit& unit) {
-  packet_->data = const_cast<std::uint8_t*>(unit.data.data());
-  packet_->size = static_cast<int>(unit.data.size());
+  auto data = unit.data.span();
+  if (unit.codec == media::Codec::kOpus) {
+    if (data.empty() || !use_opus_channels(data[0])) return false;
+    data = data.subspan(1);
+  }
+  packet_->data = const_cast<std::uint8_t*>(data.data());
+  packet_->size = static_cast<int>(data.size());
   packet_->pts = unit.pts.count();
   packet_->dts = unit.dts.count();
   const int error = avcodec_send_packet(context_.get(), packet_.get());
   packet_->data = nullptr;
   packet_->size = 0;
   return error == 0;
+}
+
+bool AudioDecoder::use_opus_channels(std::uint8_t code) {
+  if (code == opus_channels_) return true;
+  if (code > codec::kOpusChannelsMax) return false;
+  auto context = av::open_decoder(media::Codec::kOpus, 1, codec::opus_identification(code));
+  if (!context) return false;
+  context_ = std::move(*context);
+  opus_channels_ = code;
+  return true;
 }
 
 AudioDecoder::Taken AudioDecoder::take() {
@@ -66,7 +95,7 @@ bool AudioDecoder::prepare_resampler() {
   swr_alloc_set_opts2(&context, &stereo, AV_SAMPLE_FMT_FLTP, kAudioRate, &layout,
                       static_cast<AVSampleFormat>(frame_->format), frame_->sample_rate, 0, nullptr);
   resampler_.reset(context);
-  if (!resampler_ || swr_init(resampler_.get()) < 0) {
+  if (!resampler_ || !set_down_mix(*resampler_) || swr_init(resampler_.get()) < 0) {
     resampler_.reset();
     return false;
   }

@@ -1,4 +1,5 @@
-// AudioDecoder: audio frames of any supported codec in, 48 kHz stereo floats out.
+// AudioDecoder: audio frames of any supported codec in, 48 kHz stereo floats out. Other layouts are
+// mixed down by ITU-R BS.775, so that nothing clips that did not before.
 //
 // On the media thread, owned by an AudioTranscoder, for one publisher's turn. Buffers no more than
 // the resampler's filter; one decoded frame at a time.
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "codec/opus.h"
 #include "media/access_unit.h"
 #include "transcode/av.h"
 
@@ -48,10 +50,12 @@ class AudioDecoder {
  private:
   explicit AudioDecoder(av::CodecContext context) : context_(std::move(context)) {}
 
+  bool use_opus_channels(std::uint8_t channel_config_code);
   bool prepare_resampler();
   bool resample();
 
-  const av::CodecContext context_;
+  av::CodecContext context_;
+  std::uint8_t opus_channels_ = codec::kOpusStereo;  // that context_ was made for
   const av::Packet packet_ = av::make_packet();
   const av::Frame frame_ = av::make_frame();
 

@@ -85,7 +85,10 @@ INSTANTIATE_TEST_SUITE_P(
                     AudioSpec{.codec = media::Codec::kMpegAudio},
                     AudioSpec{.codec = media::Codec::kMpegAudio, .rate = 44'100},
                     AudioSpec{.codec = media::Codec::kAc3, .channels = 6},
-                    AudioSpec{.codec = media::Codec::kEac3}));
+                    AudioSpec{.codec = media::Codec::kEac3},
+                    AudioSpec{.codec = media::Codec::kOpus},
+                    AudioSpec{.codec = media::Codec::kOpus, .channels = 1},
+                    AudioSpec{.codec = media::Codec::kOpus, .channels = 6}));
 
 TEST(AudioTranscoder, WaitsForTheAnchorAndLosesNothing) {
   AudioLine line;
@@ -517,8 +520,8 @@ TEST(AudioAndVideo, EveryRunOfVideoHasSoundFromItsStart) {
     ASSERT_TRUE(stream.audio->begin_turn(media::Codec::kAac));
     stream.push(shifted(*feed, 0s, 8s));
   }
-  // The feed's track changes without a word, with pictures still in video's hands.
-  stream.push(shifted(make_video({.codec = media::Codec::kH264, .frames = 20}), 0s, 10s));
+  // The feed's track and time change without a word, with pictures still in video's hands.
+  stream.push(shifted(make_video({.codec = media::Codec::kH264, .frames = 20}), 50s, 10s));
   ASSERT_TRUE(stream.video->end_turn());
   ASSERT_TRUE(stream.audio->end_turn());
   expect_grid(stream.video_out);

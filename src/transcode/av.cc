@@ -1,5 +1,6 @@
 #include "transcode/av.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdarg>
@@ -34,6 +35,8 @@ AVCodecID id_of(media::Codec codec) {
       return AV_CODEC_ID_AC3;
     case media::Codec::kEac3:
       return AV_CODEC_ID_EAC3;
+    case media::Codec::kOpus:
+      return AV_CODEC_ID_OPUS;
     case media::Codec::kUnsupported:
       break;
   }
@@ -86,7 +89,8 @@ void take_over_log() {
 
 std::uint64_t logged_errors() { return g_logged_errors.load(std::memory_order_relaxed); }
 
-Result<CodecContext> open_decoder(media::Codec codec, int threads, AVBufferRef* device) {
+Result<CodecContext> open_decoder(media::Codec codec, int threads,
+                                  std::span<const std::uint8_t> setup, AVBufferRef* device) {
   take_over_log();
   const AVCodec* decoder = avcodec_find_decoder(id_of(codec));
   if (!decoder) return fail("no decoder for {}", media::name_of(codec));
@@ -102,6 +106,13 @@ Result<CodecContext> open_decoder(media::Codec codec, int threads, AVBufferRef* 
     context->get_format = choose_cuda;
     context->thread_count = 1;
     context->extra_hw_frames = 4;  // the scaler holds some
+  }
+  if (!setup.empty()) {
+    context->extradata =
+        static_cast<std::uint8_t*>(av_mallocz(setup.size() + AV_INPUT_BUFFER_PADDING_SIZE));
+    if (context->extradata == nullptr) throw std::bad_alloc();
+    std::ranges::copy(setup, context->extradata);
+    context->extradata_size = static_cast<int>(setup.size());
   }
   if (const int error = avcodec_open2(context.get(), decoder, nullptr); error < 0) {
     return fail("{} decoder: {}", media::name_of(codec), describe(error));

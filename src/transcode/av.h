@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/result.h"
@@ -19,6 +20,7 @@ extern "C" {
 #include <libavcodec/avcodec.h>
 #include <libavutil/channel_layout.h>
 #include <libavutil/hwcontext.h>
+#include <libavutil/imgutils.h>
 #include <libavutil/mathematics.h>
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
@@ -55,8 +57,11 @@ std::string describe(int error);
 void take_over_log();
 std::uint64_t logged_errors();
 
-// A decoder of `codec` that adds no frame of latency: slice threads only. 90 kHz timestamps. With a
+// A decoder of `codec` that adds no frame of latency: slice threads only. 90 kHz timestamps.
+// `setup` is what the codec needs to know before the first frame, where that is not in-band. With a
 // CUDA `device` it decodes there what that GPU can decode, and in memory what it cannot.
-Result<CodecContext> open_decoder(media::Codec codec, int threads, AVBufferRef* device = nullptr);
+Result<CodecContext> open_decoder(media::Codec codec, int threads,
+                                  std::span<const std::uint8_t> setup = {},
+                                  AVBufferRef* device = nullptr);
 
 }  // namespace mirror::transcode::av

@@ -31,8 +31,8 @@ class NvidiaDecoder final : public VideoDecoder {
  public:
   explicit NvidiaDecoder(av::CodecContext context) : VideoDecoder(std::move(context)) {}
 
-  bool push(const media::AccessUnit& unit) override {
-    const bool taken = VideoDecoder::push(unit);
+  bool push(const media::AccessUnit& unit, bool tainted) override {
+    const bool taken = VideoDecoder::push(unit, tainted);
     count(taken ? 1 : 0);
     return taken;
   }
@@ -197,7 +197,9 @@ bool NvidiaScaler::is_finished(const AVFrame& picture, const Placement& placemen
                       (picture.colorspace == AVCOL_SPC_UNSPECIFIED && picture.height > 576);
   const bool transfer =
       picture.color_trc == AVCOL_TRC_BT709 || picture.color_trc == AVCOL_TRC_UNSPECIFIED;
-  return matrix && transfer && picture.color_range != AVCOL_RANGE_JPEG &&
+  const bool primaries = picture.color_primaries != AVCOL_PRI_BT2020 &&
+                         picture.color_primaries != AVCOL_PRI_SMPTE432;
+  return matrix && transfer && primaries && picture.color_range != AVCOL_RANGE_JPEG &&
          placement == Placement{0, 0, width(), height()};
 }
 
@@ -244,8 +246,13 @@ Status NvidiaScaler::render_in_memory(const AVFrame& on_device, const AVFrame& s
   if (fetched->width != source.width || fetched->height != source.height) {
     fetched->sample_aspect_ratio = {1, 1};
   }
-  // Those who say nothing are judged by their size, which the small picture does not have any more.
-  if (fetched->colorspace == AVCOL_SPC_UNSPECIFIED) {
+  // Those who say nothing are judged by their size, which the small picture does not have any more;
+  // PictureScaler knows the matrix of those who speak of BT.2020 or BT.2100 otherwise.
+  const bool hdr =
+      source.color_trc == AVCOL_TRC_SMPTE2084 || source.color_trc == AVCOL_TRC_ARIB_STD_B67;
+  const bool wide = source.color_primaries == AVCOL_PRI_BT2020 ||
+                    (source.color_primaries == AVCOL_PRI_UNSPECIFIED && hdr);
+  if (fetched->colorspace == AVCOL_SPC_UNSPECIFIED && !wide) {
     fetched->colorspace = source.height > 576 ? AVCOL_SPC_BT709 : AVCOL_SPC_SMPTE170M;
   }
   if (canvas.hw_frames_ctx) {
@@ -390,7 +397,7 @@ std::string explain_nvidia(std::string_view said) {
 
 Result<std::unique_ptr<VideoDecoder>> make_nvdec(media::Codec codec, const AVBufferRef& device) {
   const auto shared = share(device);
-  auto context = av::open_decoder(codec, 1, shared.get());
+  auto context = av::open_decoder(codec, 1, {}, shared.get());
   if (!context) return std::unexpected(Error{explain_nvidia(context.error().message)});
   return std::make_unique<NvidiaDecoder>(std::move(*context));
 }

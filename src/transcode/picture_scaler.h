@@ -1,15 +1,22 @@
 // PictureScaler: any decoded picture → the proxy's canvas, 8-bit 4:2:0 BT.709 limited range, with
-// the picture's aspect ratio kept and black around it.
+// the picture's aspect ratio kept, no combs, and black around it.
 //
-// On the media thread, owned by a VideoTranscoder. Holds one swscale context, made anew when the
-// source's format changes.
+// On the media thread, owned by a VideoTranscoder. Holds a swscale context for frames and one for
+// fields (a feed may mix them picture by picture), each made anew when its source's format changes.
+// SDR in BT.709 or BT.601 goes from the picture to the canvas in that one pass; what has a high
+// dynamic range or a wide gamut is scaled in 10 bits first, and then goes through a ToneMap.
+//
+// Side data is ignored: a display matrix too, which contribution feeds have by mistake if at all.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
 #include "base/result.h"
 #include "transcode/av.h"
+#include "transcode/deinterlacer.h"
+#include "transcode/tone_map.h"
 
 namespace mirror::transcode {
 
@@ -35,7 +42,9 @@ class PictureScaler {
 
   // An empty canvas of the right format. Aborts only if memory is out.
   av::Frame make_canvas() const;
-  // Paints all of `canvas`, which nobody else may be reading.
+  // Paints all of `canvas`, which nobody else may be reading. Fails, with the format's name, for
+  // samples that it cannot read; every format that the software decoders of H.264 and HEVC give is
+  // read by this one.
   virtual Status render(const AVFrame& picture, AVFrame& canvas);
 
  protected:
@@ -49,19 +58,32 @@ class PictureScaler {
     int format = -1;
     AVRational sample_aspect_ratio{};
     AVColorSpace space = AVCOL_SPC_UNSPECIFIED;
+    AVColorPrimaries primaries = AVCOL_PRI_UNSPECIFIED;
+    AVColorTransferCharacteristic transfer = AVCOL_TRC_UNSPECIFIED;
     bool full_range = false;
     bool same_as(const Source& other) const;
   };
+  // The way of one kind of source.
+  struct Path {
+    Source source;
+    Placement placement;
+    av::Scaler scaler;
+    std::optional<ToneMap> tone_map;
+    av::Frame wide;  // for tone_map: 10 bits, of the placement's size
+  };
 
   static Source source_of(const AVFrame& picture);
-  Status prepare(const Source& source);
-  void paint_borders(AVFrame& canvas) const;
+  static std::optional<Colour> colour_of(const Source& source);
+  Status prepare(Path& path, const Source& source, Fields fields);
+  static Status scale(const Path& path, const AVFrame& picture, Fields fields,
+                      const std::array<std::uint8_t*, 4>& planes, const int* strides);
+  void paint_borders(const Placement& placement, AVFrame& canvas) const;
 
   const int width_;
   const int height_;
-  Source source_;
-  Placement placement_;
-  av::Scaler scaler_;
+  Path frames_;
+  Path fields_;
+  Deinterlacer deinterlacer_;
 };
 
 }  // namespace mirror::transcode

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "codec/opus.h"
 #include "transcode/audio_decoder.h"
 #include "transcode/av.h"
 #include "transcode/transcoder.h"
@@ -50,6 +51,12 @@ struct VideoSpec {
   bool noise = false;
   int flash_at = -1;  // this frame alone is white
   AVColorRange range = AVCOL_RANGE_MPEG;
+  AVColorSpace space = AVCOL_SPC_UNSPECIFIED;
+  AVColorPrimaries primaries = AVCOL_PRI_UNSPECIFIED;
+  AVColorTransferCharacteristic transfer = AVCOL_TRC_UNSPECIFIED;
+  bool interlaced = false;       // H.264: frames of two fields, the top one first
+  std::string encoder_params{};  // more for x264 or x265, beginning with a colon
+  std::function<void(AVFrame& frame, int index)> painter{};  // instead of paint()
 };
 
 inline void put(AVFrame& frame, int plane, int x, int y, int value) {
@@ -100,6 +107,12 @@ inline Feed make_video(const VideoSpec& spec) {
   context->height = spec.height;
   context->pix_fmt = spec.format;
   context->color_range = spec.range;
+  context->colorspace = spec.space;
+  context->color_primaries = spec.primaries;
+  context->color_trc = spec.transfer;
+  if (spec.interlaced) {
+    context->flags |= AV_CODEC_FLAG_INTERLACED_DCT | AV_CODEC_FLAG_INTERLACED_ME;
+  }
   context->framerate = {static_cast<int>(spec.rate.num), static_cast<int>(spec.rate.den)};
   context->time_base = av_inv_q(context->framerate);
   context->gop_size = spec.gop;
@@ -110,12 +123,12 @@ inline Feed make_video(const VideoSpec& spec) {
   if (hevc) {
     const auto params = fmt::format(
         "log-level=none:pools=none:frame-threads=1:bframes={}:keyint={}"
-        ":min-keyint={}:scenecut=0:rc-lookahead={}",
-        spec.b_frames, spec.gop, spec.gop, spec.b_frames + 1);
+        ":min-keyint={}:scenecut=0:rc-lookahead={}{}",
+        spec.b_frames, spec.gop, spec.gop, spec.b_frames + 1, spec.encoder_params);
     av_opt_set(context->priv_data, "x265-params", params.c_str(), 0);
   } else {
-    const auto params =
-        fmt::format("scenecut=0:rc-lookahead=4:b-pyramid={}", spec.pyramid ? "normal" : "none");
+    const auto params = fmt::format("scenecut=0:rc-lookahead=4:b-pyramid={}{}",
+                                    spec.pyramid ? "normal" : "none", spec.encoder_params);
     av_opt_set(context->priv_data, "x264-params", params.c_str(), 0);
   }
   EXPECT_EQ(avcodec_open2(context.get(), codec, nullptr), 0);
@@ -142,7 +155,12 @@ inline Feed make_video(const VideoSpec& spec) {
     frame->format = spec.format;
     frame->color_range = spec.range;
     EXPECT_EQ(av_frame_get_buffer(frame.get(), 0), 0);
-    paint(*frame, spec, i, random);
+    if (spec.painter) {
+      spec.painter(*frame, i);
+    } else {
+      paint(*frame, spec, i, random);
+    }
+    if (spec.interlaced) frame->interlaced_frame = frame->top_field_first = 1;
     frame->pts = i;
     EXPECT_EQ(avcodec_send_frame(context.get(), frame.get()), 0);
     drain(*context, collect);
@@ -159,6 +177,9 @@ struct AudioSpec {
   double seconds = 3;
   MediaTime start{90'000};
   double blip_at = -1;  // seconds: 20 ms of 1 kHz in silence; below 0: a tone throughout
+  double tone_hz = 1000;
+  int only_channel = -1;   // the others are silent; below 0: none is
+  bool dual_mono = false;  // Opus: two streams of one channel each
 };
 
 inline Bytes with_adts(const AVPacket& packet, const AudioSpec& spec) {
@@ -176,19 +197,28 @@ inline Bytes with_adts(const AVPacket& packet, const AudioSpec& spec) {
   return Bytes::take(std::move(out));
 }
 
+inline Bytes with_opus_channels(const AVPacket& packet, const AudioSpec& spec) {
+  std::vector<std::uint8_t> out = {spec.dual_mono ? codec::kOpusDualMono
+                                                  : static_cast<std::uint8_t>(spec.channels)};
+  out.insert(out.end(), packet.data, packet.data + packet.size);
+  return Bytes::take(std::move(out));
+}
+
 inline Feed make_audio(const AudioSpec& spec) {
   av::take_over_log();
   const char* name = spec.codec == media::Codec::kAac         ? "aac"
                      : spec.codec == media::Codec::kMpegAudio ? "mp2"
                      : spec.codec == media::Codec::kAc3       ? "ac3"
+                     : spec.codec == media::Codec::kOpus      ? "libopus"
                                                               : "eac3";
   const AVCodec* codec = avcodec_find_encoder_by_name(name);
   av::CodecContext context(avcodec_alloc_context3(codec));
   context->sample_fmt = codec->sample_fmts[0];
   context->sample_rate = spec.rate;
   av_channel_layout_default(&context->ch_layout, spec.channels);
-  context->bit_rate = 128'000;
+  context->bit_rate = std::max(128'000, 64'000 * spec.channels);
   context->time_base = {1, spec.rate};
+  if (spec.dual_mono) av_opt_set_int(context->priv_data, "mapping_family", 255, 0);
   EXPECT_EQ(avcodec_open2(context.get(), codec, nullptr), 0);
   Feed feed;
   const auto collect = [&](const AVPacket& packet) {
@@ -198,8 +228,9 @@ inline Feed make_audio(const AudioSpec& spec) {
     unit.dts = unit.pts;
     unit.random_access = true;
     unit.received = at(micros(unit.pts - spec.start));
-    unit.data = spec.codec == media::Codec::kAac
-                    ? with_adts(packet, spec)
+    unit.data = spec.codec == media::Codec::kAac ? with_adts(packet, spec)
+                : spec.codec == media::Codec::kOpus
+                    ? with_opus_channels(packet, spec)
                     : Bytes::copy_of({packet.data, static_cast<std::size_t>(packet.size)});
     feed.push_back(std::move(unit));
   };
@@ -214,8 +245,10 @@ inline Feed make_audio(const AudioSpec& spec) {
     for (int i = 0; i < frame->nb_samples; ++i) {
       const double t = static_cast<double>(begin + i) / spec.rate;
       const bool on = spec.blip_at < 0 || (t >= spec.blip_at && t < spec.blip_at + 0.02);
-      const double value = on ? 0.5 * std::sin(2 * M_PI * 1000 * t) : 0;
+      const double tone = on ? 0.5 * std::sin(2 * M_PI * spec.tone_hz * t) : 0;
       for (int channel = 0; channel < spec.channels; ++channel) {
+        const bool silent = spec.only_channel >= 0 && spec.only_channel != channel;
+        const double value = silent ? 0 : tone;
         if (context->sample_fmt == AV_SAMPLE_FMT_FLTP) {
           reinterpret_cast<float*>(frame->extended_data[channel])[i] = static_cast<float>(value);
         } else {
@@ -269,22 +302,18 @@ struct Recorder : SampleSink {
   }
 };
 
-// Decodes our video; mean luma of each sample.
-inline std::vector<double> luma_of(const Recorder& video) {
+// Decodes our video.
+inline void visit_pictures(const Recorder& video,
+                           const std::function<void(const AVFrame&)>& visit) {
   const auto& description = std::get<media::VideoDescription>(video.descriptions.back());
   auto context = av::open_decoder(media::Codec::kH264, 1);
   EXPECT_TRUE(context);
-  std::vector<double> means;
   const auto take = [&] {
     auto frame = av::make_frame();
     while (avcodec_receive_frame(context->get(), frame.get()) == 0) {
       EXPECT_EQ(frame->width, description.width);
       EXPECT_EQ(frame->height, description.height);
-      double sum = 0;
-      for (int y = 0; y < frame->height; ++y) {
-        for (int x = 0; x < frame->width; ++x) sum += frame->data[0][y * frame->linesize[0] + x];
-      }
-      means.push_back(sum / (frame->width * frame->height));
+      visit(*frame);
     }
   };
   for (const auto& sample : video.samples) {
@@ -306,7 +335,7 @@ inline std::vector<double> luma_of(const Recorder& video) {
       const auto size =
           static_cast<std::size_t>(rest[0] << 24 | rest[1] << 16 | rest[2] << 8 | rest[3]);
       EXPECT_LE(size + 4, rest.size());
-      if (size + 4 > rest.size()) return means;
+      if (size + 4 > rest.size()) return;
       add(rest.subspan(4, size));
       rest = rest.subspan(4 + size);
     }
@@ -319,6 +348,18 @@ inline std::vector<double> luma_of(const Recorder& video) {
   }
   avcodec_send_packet(context->get(), nullptr);
   take();
+}
+
+// Mean luma of each sample.
+inline std::vector<double> luma_of(const Recorder& video) {
+  std::vector<double> means;
+  visit_pictures(video, [&](const AVFrame& frame) {
+    double sum = 0;
+    for (int y = 0; y < frame.height; ++y) {
+      for (int x = 0; x < frame.width; ++x) sum += frame.data[0][y * frame.linesize[0] + x];
+    }
+    means.push_back(sum / (frame.width * frame.height));
+  });
   return means;
 }
 

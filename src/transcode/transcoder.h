@@ -4,18 +4,26 @@
 // publisher that returns continues the same encoder on the same grid, behind a discontinuity.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "media/access_unit.h"
 #include "media/sample.h"
+#include "media/still.h"
 #include "transcode/timeline.h"
 
 namespace mirror::transcode {
 
 class PairingSource;
+
+struct StillSettings {
+  std::chrono::milliseconds every{2000};  // of presentation time; 0: none are made
+  std::uint16_t width = 320;              // pixels, even; never wider than the proxy
+};
 
 struct VideoSettings {
   std::uint16_t width = 640;
@@ -25,6 +33,9 @@ struct VideoSettings {
   std::string preset = "superfast";  // x264
   int decode_threads = 1;
   PairingSource* pairings = nullptr;  // outlives the transcoders; null: software alone
+  StillSettings stills;
+  // Tells how long encoding takes; none: it is taken to cost nothing.
+  const Clock* clock = nullptr;
 };
 
 // Where a stream's pictures are decoded, scaled and encoded, and why there (pairing.h).
@@ -33,6 +44,13 @@ struct PairingState {
   std::string device;       // "0 NVIDIA H100"; empty: none
   std::string why;          // it is not the one before it; empty: it was the first choice
   std::uint64_t moves = 0;  // to another pairing because one failed
+};
+
+// What of the video is decoded. Less costs less; the frame rate stays, with pictures repeated.
+enum class Effort {
+  kAll,
+  kReferenceOnly,  // no pictures that no other refers to
+  kKeyFramesOnly,  // random access points
 };
 
 struct AudioSettings {
@@ -48,6 +66,8 @@ class SampleSink {
   // frame grid): the receiver then starts a new presentation.
   virtual void on_description(const media::TrackDescription& description) = 0;
   virtual void on_sample(media::Sample sample) = 0;
+  // Now and then one of the pictures, after its sample. Video only.
+  virtual void on_still(const media::Still&) {}
 };
 
 // What a transcoder counted since it was made. Read on the media thread. For audio, a picture is a
@@ -56,12 +76,16 @@ struct TranscodeStats {
   std::uint64_t access_units = 0;
   std::uint64_t access_units_skipped = 0;  // before a random access point, or off the timeline
   std::uint64_t access_units_damaged = 0;  // came so; decoded as far as possible
+  std::uint64_t access_units_omitted = 0;  // not decoded, to save time; see Effort and skip()
   std::uint64_t decode_errors = 0;
   std::uint64_t pictures_decoded = 0;
+  std::uint64_t pictures_held = 0;     // too damaged to be shown: the last good one stood instead
   std::uint64_t slots_duplicated = 0;  // a hole in the source, filled: last picture, or silence
   std::uint64_t pictures_dropped = 0;  // late, two for one slot, or with a stray timestamp
   std::uint64_t samples = 0;
   std::uint64_t discontinuities = 0;
+  std::uint64_t stills = 0;
+  std::uint64_t still_failures = 0;
 };
 
 // HEVC or H.264 → H.264 of constant frame rate and size, in samples of one picture.
@@ -80,7 +104,28 @@ class VideoTranscoder {
   // The next access unit in decoding order. Bad input is counted, and the grid goes on with the
   // last picture. What a device does wrong moves the stream to its next pairing. Fails only where
   // there is none: then this transcoder is at its end.
+  //
+  // Pictures that damage has reached are not shown: the last good one stands for them. Damage to a
+  // picture that no other refers to ends with it; any other ends at the next random access point
+  // that came whole, or after kDamageHeldMax: a viewer would rather see smeared pictures than none.
+  //
+  // A unit of another codec is the same track under other parameters: the run goes on if its
+  // timestamps and its frame rate do.
   Status push(const media::AccessUnit& unit);
+  // How much of what is pushed from now on is decoded.
+  void set_effort(Effort effort);
+  // In place of push(): this unit is not decoded, nor are those after it up to the next random
+  // access unit. The grid goes on with the last picture, by the unit's time of decoding.
+  Status skip(const media::AccessUnit& unit);
+  // Units were lost on our side, not the source's: the hole is filled, however long (up to
+  // kLongestBridge), if the source's clock shows the time that has passed and filling is quick.
+  void note_lost();
+
+  static constexpr std::chrono::milliseconds kDamageHeldMax{1'000};
+  static constexpr std::chrono::seconds kLongestBridge{10};
+  // Filling a hole may take so long.
+  static constexpr std::chrono::milliseconds kBridgingMax{200};
+
   // The publisher left: what the decoder still holds comes out.
   Status end_turn();
   // A publisher (re)connected, perhaps with another codec, size or rate. Its first picture begins a
@@ -99,7 +144,7 @@ class VideoTranscoder {
   std::unique_ptr<Line> line_;
 };
 
-// AAC (ADTS), MPEG audio, AC-3 or E-AC-3 → AAC-LC, 48 kHz, stereo; samples of one raw frame.
+// AAC (ADTS), MPEG audio, AC-3, E-AC-3 or Opus → AAC-LC, 48 kHz, stereo; samples of one raw frame.
 //
 // Each run is gapless from the run's start: silence fills holes, overlaps are cut. Follows the
 // timeline; units that do not fit it yet (no anchor, or a jump that video has not seen) wait, at

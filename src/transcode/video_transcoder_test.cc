@@ -1,5 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "codec/nal.h"
 #include "transcode/picture_scaler.h"
 #include "transcode/test_feed.h"
 #include "transcode/transcoder.h"
@@ -274,6 +279,241 @@ TEST(VideoTranscoder, DamageIsCountedAndNeverStopsTheLine) {
   expect_grid(line.video);
   EXPECT_EQ(line.stats().access_units_damaged, 9U);
   EXPECT_GE(line.video.samples.size(), 100U);
+}
+
+// --- Damage.
+
+// A 'w' for each white picture, a '.' for any other.
+std::string shades(const Recorder& video) {
+  std::string out;
+  for (const double luma : test::luma_of(video)) out += luma > 200 ? 'w' : '.';
+  return out;
+}
+
+// Bytes in its middle are lost, and its demuxer says so.
+void damage(AccessUnit& unit) {
+  const auto bytes = unit.data.span();
+  std::vector<std::uint8_t> broken(bytes.begin(), bytes.end());
+  broken.erase(broken.begin() + static_cast<std::ptrdiff_t>(broken.size() / 3),
+               broken.begin() + static_cast<std::ptrdiff_t>(broken.size() / 2));
+  unit.data = Bytes::take(std::move(broken));
+  unit.damaged = true;
+}
+
+TEST(VideoTranscoder, ADamagedPictureIsNotShownNorWhatRefersToIt) {
+  auto feed = make_video({.frames = 90, .gop = 30, .b_frames = 0});
+  damage(feed[40]);
+  Line line;
+  line.push(feed);
+  line.end();
+  expect_grid(line.video);
+  EXPECT_EQ(line.video.samples.size(), 90U);
+  EXPECT_EQ(line.stats().access_units_damaged, 1U);
+  EXPECT_EQ(line.stats().pictures_held, 20U) << "up to the random access point";
+  EXPECT_EQ(line.stats().discontinuities, 0U);
+  const auto luma = test::luma_of(line.video);
+  for (std::size_t i = 41; i < 60; ++i) EXPECT_NEAR(luma[i], luma[39], 1) << i;
+}
+
+TEST(VideoTranscoder, DamageToAPictureThatNoOtherRefersToEndsWithIt) {
+  for (const auto codec : {media::Codec::kH264, media::Codec::kHevc}) {
+    auto feed = make_video({.codec = codec, .frames = 90, .gop = 30, .b_frames = 1});
+    const auto hit = std::find_if(feed.begin() + 40, feed.end(), [&](const AccessUnit& unit) {
+      return !codec::may_be_referred_to(codec, unit.data.span());
+    });
+    ASSERT_NE(hit, feed.end());
+    damage(*hit);
+    Line line(codec);
+    line.push(feed);
+    line.end();
+    expect_grid(line.video);
+    EXPECT_EQ(line.video.samples.size(), 90U);
+    EXPECT_EQ(line.stats().pictures_held, 1U);
+  }
+}
+
+// Of a feed that is never whole, smeared pictures are better than none.
+TEST(VideoTranscoder, DamageHoldsThePictureForASecondAtMost) {
+  auto feed = make_video({.frames = 120, .gop = 20, .b_frames = 0});
+  for (std::size_t i = 40; i < feed.size(); i += 5) damage(feed[i]);
+  Line line;
+  line.push(feed);
+  line.end();
+  expect_grid(line.video);
+  EXPECT_EQ(line.stats().pictures_held, 30U);
+  EXPECT_GE(line.video.samples.size(), 118U);
+}
+
+TEST(VideoTranscoder, ADamagedBeginningIsShown) {
+  auto feed = make_video({.frames = 60, .gop = 30, .b_frames = 0});
+  damage(feed[0]);
+  Line line;
+  line.push(feed);
+  line.end();
+  expect_grid(line.video);
+  EXPECT_GE(line.video.samples.size(), 29U);
+}
+
+// --- Overload.
+
+TEST(VideoTranscoder, WithoutNonReferencePicturesTheGridIsTheSame) {
+  for (const auto codec : {media::Codec::kH264, media::Codec::kHevc}) {
+    const auto feed = make_video({.codec = codec, .frames = 120, .gop = 60, .b_frames = 2});
+    Line line(codec);
+    line.push({feed.begin(), feed.begin() + 30});
+    line.transcoder->set_effort(Effort::kReferenceOnly);
+    line.push({feed.begin() + 30, feed.begin() + 90});
+    line.transcoder->set_effort(Effort::kAll);
+    line.push({feed.begin() + 90, feed.end()});
+    line.end();
+    expect_grid(line.video);
+    EXPECT_EQ(line.video.samples.size(), 120U);
+    EXPECT_GE(line.stats().slots_duplicated, 20U);
+    EXPECT_EQ(line.stats().decode_errors, 0U);
+    EXPECT_EQ(line.stats().pictures_held, 0U);
+    EXPECT_EQ(line.stats().discontinuities, 0U);
+  }
+}
+
+// A key frame every two seconds: the grid goes on between them, with the clock.
+TEST(VideoTranscoder, KeyFramesOnlyAreNoBreaks) {
+  for (const auto codec : {media::Codec::kH264, media::Codec::kHevc}) {
+    const auto feed = make_video({.codec = codec, .frames = 300, .gop = 60, .b_frames = 2});
+    Line line(codec);
+    line.push({feed.begin(), feed.begin() + 70});
+    line.transcoder->set_effort(Effort::kKeyFramesOnly);
+    std::size_t least_behind = 1000;
+    for (std::size_t i = 70; i < 200; ++i) {
+      ASSERT_TRUE(line.transcoder->push(feed[i]));
+      const auto slot = static_cast<std::size_t>((feed[i].pts - feed[0].pts).count() / 3000);
+      ASSERT_GE(line.video.samples.size() + 6, slot) << "follows the clock";
+      if (slot >= line.video.samples.size()) {
+        least_behind = std::min(least_behind, slot - line.video.samples.size());
+      }
+    }
+    EXPECT_LE(least_behind, 1U);
+    EXPECT_LE(line.stats().pictures_decoded, 74U + 2U);
+    line.transcoder->set_effort(Effort::kAll);
+    line.push({feed.begin() + 200, feed.end()});
+    line.end();
+    expect_grid(line.video);
+    EXPECT_EQ(line.video.samples.size(), 300U);
+    EXPECT_EQ(line.stats().discontinuities, 0U);
+    EXPECT_EQ(line.stats().decode_errors, 0U);
+    EXPECT_GE(line.stats().pictures_decoded, 70U + 2U + 57U);
+    EXPECT_GE(line.stats().access_units_omitted, 120U);
+  }
+}
+
+// A white picture that alone is decoded is shown until the next one.
+TEST(VideoTranscoder, AKeyFrameIsShownAtOnceAndStands) {
+  const auto feed = make_video({.frames = 180, .gop = 60, .b_frames = 2, .flash_at = 60});
+  Line line;
+  line.push({feed.begin(), feed.begin() + 40});
+  line.transcoder->set_effort(Effort::kKeyFramesOnly);
+  line.push({feed.begin() + 40, feed.end()});
+  line.end();
+  expect_grid(line.video);
+  const auto seen = shades(line.video);
+  EXPECT_EQ(seen.substr(58, 64), ".." + std::string(60, 'w') + "..") << seen;
+}
+
+TEST(VideoTranscoder, WhatIsSkippedIsNoBreak) {
+  for (const auto codec : {media::Codec::kH264, media::Codec::kHevc}) {
+    const auto feed = make_video({.codec = codec, .frames = 240, .gop = 60, .b_frames = 2});
+    Line line(codec);
+    line.push({feed.begin(), feed.begin() + 75});
+    std::size_t i = 75;
+    for (; i < 140 || !feed[i].random_access; ++i) ASSERT_TRUE(line.transcoder->skip(feed[i]));
+    line.push({feed.begin() + static_cast<std::ptrdiff_t>(i), feed.end()});
+    line.end();
+    expect_grid(line.video);
+    EXPECT_EQ(line.video.samples.size(), 240U);
+    EXPECT_EQ(line.stats().discontinuities, 0U);
+    EXPECT_EQ(line.stats().decode_errors, 0U);
+  }
+}
+
+// Two seconds are lost on our side: filled, because the source's clock shows the time that passed.
+TEST(VideoTranscoder, AHoleOfOurMakingIsBridged) {
+  const auto feed = make_video({.frames = 180, .gop = 30, .b_frames = 0});
+  Line line;
+  line.push({feed.begin(), feed.begin() + 40});
+  line.transcoder->note_lost();
+  line.push({feed.begin() + 120, feed.end()});
+  line.end();
+  expect_grid(line.video);
+  EXPECT_EQ(line.video.samples.size(), 180U);
+  EXPECT_EQ(line.stats().discontinuities, 0U);
+}
+
+TEST(VideoTranscoder, AJumpOfTheSourcesClockIsABreakEvenThen) {
+  const auto feed = make_video({.frames = 180, .gop = 30, .b_frames = 0});
+  Line line;
+  line.push({feed.begin(), feed.begin() + 40});
+  line.transcoder->note_lost();
+  line.push(shifted({feed.begin() + 120, feed.end()}, 0s, -2600ms));
+  line.end();
+  expect_grid(line.video);
+  EXPECT_EQ(line.stats().discontinuities, 1U);
+}
+
+// Each look at it takes as long as a picture does to encode.
+class SlowClock final : public Clock {
+ public:
+  explicit SlowClock(std::chrono::milliseconds step) : step_(step) {}
+  Instant now() const override { return test::at(step_ * ++looks_); }
+
+ private:
+  const std::chrono::milliseconds step_;
+  mutable int looks_ = 0;
+};
+
+// Filling a hole with a slow encoder would only make it longer.
+TEST(VideoTranscoder, AHoleThatTakesLongToFillIsABreak) {
+  const auto feed = make_video({.frames = 180, .gop = 30, .b_frames = 0});
+  for (const auto& [step, breaks] : {std::pair{1ms, 0U}, {20ms, 1U}}) {
+    const SlowClock clock(step);
+    Line line(media::Codec::kHevc, {.clock = &clock});
+    line.push({feed.begin(), feed.begin() + 40});
+    line.transcoder->note_lost();
+    line.push({feed.begin() + 120, feed.end()});
+    line.end();
+    expect_grid(line.video);
+    EXPECT_EQ(line.stats().discontinuities, breaks);
+    EXPECT_GE(line.video.samples.size(), 100U);
+  }
+}
+
+// --- Splices: the codec, the depth or the size is another, the time goes on.
+
+TEST(VideoTranscoder, AChangeOfCodecInMidStreamChangesNothingOutside) {
+  const auto first = make_video({.frames = 45, .gop = 15});
+  const auto second = make_video({.codec = media::Codec::kH264, .width = 640, .frames = 45});
+  Line line;
+  line.push(first);
+  line.push(shifted(second, MediaTime(45 * 3000), 1500ms));
+  line.end();
+  expect_grid(line.video);
+  EXPECT_EQ(line.video.samples.size(), 90U);
+  EXPECT_EQ(line.stats().discontinuities, 0U);
+  EXPECT_EQ(line.timeline.run(), 1U);
+}
+
+TEST(VideoTranscoder, AChangeOfDepthInMidStreamChangesNothingOutside) {
+  for (const auto codec : {media::Codec::kH264, media::Codec::kHevc}) {
+    const auto ten =
+        make_video({.codec = codec, .format = AV_PIX_FMT_YUV420P10LE, .frames = 45, .gop = 15});
+    const auto eight = make_video({.codec = codec, .frames = 45});
+    Line line(codec);
+    line.push(ten);
+    line.push(shifted(eight, MediaTime(45 * 3000), 1500ms));
+    line.end();
+    expect_grid(line.video);
+    EXPECT_EQ(line.video.samples.size(), 90U);
+    EXPECT_EQ(line.stats().discontinuities, 0U);
+    EXPECT_EQ(line.stats().pictures_held, 0U);
+  }
 }
 
 TEST(VideoTranscoder, NoiseInsteadOfVideoGivesNothing) {

@@ -109,7 +109,7 @@ test('feeds of every kind become proxies of at most 30 fps', { timeout: 240_000 
     { key: 'f50', fps: '50', proxy: 25, sound: 'ac3' },
     { key: 'f5994', fps: '59.94', proxy: 29.97 },
     { key: 'f60', fps: '60', proxy: 30, depth: 10 },
-    { key: 'h30', fps: '30', proxy: 30, codec: 'h264', args: ['--bframes', '2'] },
+    { key: 'h30', fps: '30', proxy: 30, codec: 'h264', sound: 'libopus', args: ['--bframes', '2'] },
   ]);
 });
 

@@ -131,7 +131,7 @@ async function tooLate(t, { server, file, publish }) {
   const mended = worst(await strange('clean.mp4', clean, since));
   t.diagnostic(`pictures are ${before} of 255 from the source's at worst, ${mended} once the link was mended`);
   assert.ok(mended <= kWholeMax, `a picture is ${mended} from any that was sent`);
-  assert.ok(before > kWholeMax, 'a torn picture would have been noticed');
+  assert.ok(settled.counters.pictures_held > 0, 'the last good picture stands for a torn one');
 }
 // Encoded twice, a thumbnail's pixel is so far from the original at most; a torn one is beyond.
 const kWholeMax = 24;

@@ -34,7 +34,7 @@ export function testCard({ seconds, codec = 'hevc', size = '320x180', fps = '30'
   );
 }
 
-// A .ts with the sound of `file` in another codec ("mp2", "ac3"), or without.
+// A .ts with the sound of `file` in another codec ("mp2", "ac3", "libopus"), or without.
 export function withSound(file, codec) {
   const audio = codec === 'none' ? ['-an'] : ['-c:a', codec, '-b:a', '128k', '-ac', '2'];
   return made(['sound', path.basename(file), codec], '.ts', (output) =>

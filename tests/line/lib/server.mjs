@@ -144,6 +144,8 @@ export class Server {
       MIRROR_HTTP_PORT: String(server.httpPort),
       MIRROR_STATE_DIR: server.stateDir,
       MIRROR_LOG_FORMAT: 'json',
+      // A busy machine makes a test's server late, and does not make it skip pictures.
+      MIRROR_TRANSCODE_QUEUE_MILLISECONDS: '8000',
       ...env,
     };
     const args = ['serve'];

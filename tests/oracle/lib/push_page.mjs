@@ -1,7 +1,7 @@
 // Runs in the page: a viewer of docs/push-protocol.md, small enough to be read beside it. Over WebTransport or
-// one streamed response it collects for `seconds` what is pushed:
+// one streamed response it collects what is pushed, until each of two tracks had `parts`, or for `seconds`:
 // {tracks: {number: {rendition, epoch, parts: [{msn, part, sha256, delayMs}]}}}.
-export async function collectPush({ carrier, hash, url, seconds }) {
+export async function collectPush({ carrier, hash, url, parts, seconds }) {
   const kTrack = 2;
   const kPart = 4;
   const tracks = {};
@@ -81,7 +81,15 @@ export async function collectPush({ carrier, hash, url, seconds }) {
     }
   }
 
-  const over = new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
+  // Until each of two tracks had `parts` of them, or it took too long.
+  const enough = () => [0, 1].every((index) => {
+    const number = Object.keys(tracks)[index];
+    return number !== undefined && early.filter(({ track }) => track === Number(number)).length >= parts;
+  });
+  const over = async () => {
+    const limit = performance.now() + seconds * 1000;
+    while (!enough() && performance.now() < limit) await new Promise((resolve) => { setTimeout(resolve, 50); });
+  };
   try {
     if (carrier === 'webtransport') {
       const session = new WebTransport(url, { serverCertificateHashes: [{ algorithm: 'sha-256', value: new Uint8Array(hash) }] });
@@ -94,19 +102,19 @@ export async function collectPush({ carrier, hash, url, seconds }) {
           readFrames(value).catch(() => {});
         }
       })().catch(() => {});
-      await over;
+      await over();
       session.close();
     } else {
       const stop = new AbortController();
       const response = await fetch(url, { signal: stop.signal });
       readFrames(response.body).catch(() => {});
-      await over;
+      await over();
       stop.abort();
     }
   } catch (error) {
     return { error: `${error}`, tracks };
   }
   for (const { track, ...part } of early) tracks[track]?.parts.push(part);
-  for (const { parts } of Object.values(tracks)) parts.sort((a, b) => a.msn - b.msn || a.part - b.part);
+  for (const track of Object.values(tracks)) track.parts.sort((a, b) => a.msn - b.msn || a.part - b.part);
   return { tracks };
 }
