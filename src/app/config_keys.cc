@@ -377,9 +377,8 @@ std::vector<Key> make_keys() {
        "The same in memory, for each stream."},
       {"transcode.queue_milliseconds",
        integer<&C::transcode, &C::Transcode::queue_milliseconds>(200, 10'000),
-       "The same in time: latency grows by no more than that. From half of it on, a stream gives "
-       "up "
-       "pictures to catch up."},
+       "The same in time: latency grows by no more than that. From half of it on, a stream "
+       "gives up pictures to catch up."},
 
       {"thumbnails.every_ms", integer<&C::thumbnails, &C::Thumbnails::every>(0, 60'000, 100),
        "How often each stream's /live/STREAM/thumbnail.jpg changes; 0: there is none."},

@@ -296,6 +296,8 @@ TEST_F(RegistryTest, AFeedThatReturnsAfterAPauseIsNotCut) {
     clock_.advance(100ms);
     return stream->status()->video.access_units >= 1;
   }));
+  // The pause begins when all was taken: a unit that lies there throughout is a backlog.
+  ASSERT_TRUE(eventually([&] { return stream->queued() == 0; }));
   clock_.advance(5s);
   for (std::uint64_t i = 0; i < kBurst; ++i) push();
   ASSERT_TRUE(eventually([&] { return stream->queued() == 0; }));

@@ -11,7 +11,6 @@ import { publishWithSource, run, Server, stepsOf, temporaryFolder } from '../lin
 import { collectPush } from './lib/push_page.mjs';
 
 const kName = 'mirror.test';
-
 const kParts = 30;  // of each track that a page collects
 
 // serverCertificateHashes takes ECDSA certificates of at most 14 days only.

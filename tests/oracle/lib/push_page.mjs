@@ -7,6 +7,16 @@ export async function collectPush({ carrier, hash, url, parts, seconds }) {
   const tracks = {};
   const early = [];  // a part may arrive before the TRACK that names it
 
+  // Each of two tracks had `parts` of them, or it took too long.
+  let finish;
+  const over = new Promise((resolve) => { finish = resolve; });
+  setTimeout(finish, seconds * 1000);
+  const finishIfEnough = () => {
+    const numbers = Object.keys(tracks).map(Number);
+    const had = (number) => early.filter(({ track }) => track === number).length;
+    if (numbers.length === 2 && numbers.every((number) => had(number) >= parts)) finish();
+  };
+
   const hex = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
   const now = () => performance.timeOrigin + performance.now();
 
@@ -76,20 +86,12 @@ export async function collectPush({ carrier, hash, url, parts, seconds }) {
         }
         if (fields.at + size > rest.length) break;
         await take(type, rest.slice(fields.at, fields.at + size), arrived);
+        finishIfEnough();
         rest = rest.subarray(fields.at + size);
       }
     }
   }
 
-  // Until each of two tracks had `parts` of them, or it took too long.
-  const enough = () => [0, 1].every((index) => {
-    const number = Object.keys(tracks)[index];
-    return number !== undefined && early.filter(({ track }) => track === Number(number)).length >= parts;
-  });
-  const over = async () => {
-    const limit = performance.now() + seconds * 1000;
-    while (!enough() && performance.now() < limit) await new Promise((resolve) => { setTimeout(resolve, 50); });
-  };
   try {
     if (carrier === 'webtransport') {
       const session = new WebTransport(url, { serverCertificateHashes: [{ algorithm: 'sha-256', value: new Uint8Array(hash) }] });
@@ -102,13 +104,13 @@ export async function collectPush({ carrier, hash, url, parts, seconds }) {
           readFrames(value).catch(() => {});
         }
       })().catch(() => {});
-      await over();
+      await over;
       session.close();
     } else {
       const stop = new AbortController();
       const response = await fetch(url, { signal: stop.signal });
       readFrames(response.body).catch(() => {});
-      await over();
+      await over;
       stop.abort();
     }
   } catch (error) {
