@@ -197,8 +197,8 @@ bool NvidiaScaler::is_finished(const AVFrame& picture, const Placement& placemen
                       (picture.colorspace == AVCOL_SPC_UNSPECIFIED && picture.height > 576);
   const bool transfer =
       picture.color_trc == AVCOL_TRC_BT709 || picture.color_trc == AVCOL_TRC_UNSPECIFIED;
-  const bool primaries = picture.color_primaries != AVCOL_PRI_BT2020 &&
-                         picture.color_primaries != AVCOL_PRI_SMPTE432;
+  const bool primaries =
+      picture.color_primaries != AVCOL_PRI_BT2020 && picture.color_primaries != AVCOL_PRI_SMPTE432;
   return matrix && transfer && primaries && picture.color_range != AVCOL_RANGE_JPEG &&
          placement == Placement{0, 0, width(), height()};
 }
