@@ -72,6 +72,18 @@ Json counters_json(const stream::StreamStatus& status) {
           {"discontinuities", status.video.discontinuities}};
 }
 
+Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+Json pairing_json(const stream::StreamStatus& status) {
+  const auto& pairing = status.pairing;
+  if (pairing.name.empty()) return nullptr;
+  return {{"pairing", pairing.name},
+          {"device", text_or_null(pairing.device)},
+          {"since", iso8601(status.pairing_since)},
+          {"why", text_or_null(pairing.why)},
+          {"moves", pairing.moves}};
+}
+
 Json rendition_json(const hls::Presentation::Rendition& rendition) {
   Json json = {{"name", rendition.name}};
   if (const auto* video = std::get_if<media::VideoDescription>(&rendition.track)) {
@@ -89,8 +101,6 @@ Json rendition_json(const hls::Presentation::Rendition& rendition) {
 Json optional_ms(const std::optional<double>& delay) {
   return delay ? Json(std::round(*delay * 10) / 10) : Json(nullptr);
 }
-
-Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
 Json to_json(const media::FeedState& feed) {
   return {{"stream", feed.stream},         {"kind", feed.kind},
@@ -128,6 +138,7 @@ Json to_json(const stream::Stream& stream) {
     json["playlist"] = nullptr;
   }
   json["renditions"] = std::move(renditions);
+  json["transcode"] = pairing_json(*status);
   json["publish_delay_ms"] = optional_ms(status->publish_delay_ms);
   json["latency_ms"] = optional_ms(status->capture_delay_ms);
   json["viewers"] = std::llround(status->viewers);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "app/devices.h"
 #include "app/version.h"
 
 namespace mirror::app {
@@ -34,6 +35,7 @@ int run_cli(int argc, const char* const* argv, const std::function<int(const Con
 
   std::optional<std::string> file;
   int code = 0;
+  bool json = false;
   const auto command = [&](const char* name, const char* help, const auto& run) {
     CLI::App* sub = app.add_subcommand(name, help);
     sub->add_option("-c,--config", file, "The configuration file (YAML); defaults without")
@@ -42,6 +44,7 @@ int run_cli(int argc, const char* const* argv, const std::function<int(const Con
       const auto config = load_or_complain(file);
       code = config ? run(*config) : kExitWrongInput;
     });
+    return sub;
   };
   command("serve", "Run the server", serve);
   command("check", "Say whether the configuration is right, and every fault it has",
@@ -54,6 +57,13 @@ int run_cli(int argc, const char* const* argv, const std::function<int(const Con
             say(render(config));
             return 0;
           });
+  command("devices", "Try the GPUs, and say what works, and why the rest does not",
+          [&json](const Config& config) {
+            say(render_devices(transcode::discover_devices(), pool_settings(config),
+                               json ? DevicesForm::kJson : DevicesForm::kTable));
+            return 0;
+          })
+      ->add_flag("--json", json, "For programs");
   app.footer(
       "Signals to mirror serve: SIGTERM and SIGINT end it within 10 s, after the last segments;\n"
       "SIGHUP loads the certificate and its key anew, for connections that begin afterwards.\n"

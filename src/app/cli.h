@@ -1,4 +1,4 @@
-// The command line: `mirror serve|check|config|--version|--help`.
+// The command line: `mirror serve|check|config|devices|--version|--help`.
 #pragma once
 
 #include <functional>

@@ -12,6 +12,7 @@ namespace mirror::app {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
@@ -79,6 +80,18 @@ TEST(Cli, TellsTheVersionsItRunsWith) {
               AllOf(StartsWith("mirror "), ContainsRegex("libsrt +1\\.[0-9]+\\.[0-9]+"),
                     ContainsRegex("GnuTLS +3\\."), ContainsRegex("nghttp2 +1\\."),
                     ContainsRegex("libavcodec +[0-9]+\\."), ContainsRegex("x264 +build [0-9]+")));
+}
+
+// On a machine without a GPU, as those that build this are; on others it prints them.
+TEST(Cli, TellsWhatGpusThereAre) {
+  const Outcome table = run({"devices"});
+  EXPECT_EQ(table.code, 0);
+  EXPECT_THAT(table.out, AnyOf(StartsWith("software only: "), StartsWith("NVIDIA driver, CUDA ")));
+  EXPECT_THAT(table.out, HasSubstr("streams begin on: "));
+  const Outcome json = run({"devices", "--json"});
+  EXPECT_EQ(json.code, 0);
+  EXPECT_THAT(json.out, AllOf(StartsWith("{\n"), HasSubstr("\"devices\": ["),
+                              HasSubstr("\"streams_begin_on\": ")));
 }
 
 TEST(Cli, RefusesWhatItDoesNotKnow) {

@@ -74,6 +74,12 @@ struct Config {
     double frame_rate_max = 30;
     std::string preset = "superfast";
     int decode_threads = 1;
+    std::vector<std::string> prefer{"nvidia", "nvidia+x264", "software"};
+    std::vector<std::string> devices;  // their numbers; empty: all
+    int sessions_per_device = 0;       // streams; 0: no limit
+    int device_memory_floor_mb = 500;
+    enum class Fallback { kAlways, kNever };
+    Fallback fallback = Fallback::kAlways;
     std::size_t queue_frames = 240;
     std::size_t queue_bytes = 32'000'000;
     int queue_milliseconds = 1'000;

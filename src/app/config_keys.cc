@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "media/stream_key.h"
+#include "transcode/pairing.h"
 
 namespace mirror::app {
 namespace {
@@ -65,6 +66,7 @@ TextKey text(Status (*check)(const std::string&) = anything) {
 constexpr std::array kLevels{std::string_view("debug"), std::string_view("info"),
                              std::string_view("warning"), std::string_view("error")};
 constexpr std::array kPolicies{std::string_view("takeover"), std::string_view("reject")};
+constexpr std::array kFallbacks{std::string_view("always"), std::string_view("never")};
 constexpr std::array kFormats{std::string_view("readable"), std::string_view("json")};
 
 // A choice whose words stand for the values of an enum, in its order.
@@ -97,6 +99,19 @@ Status check_address(const std::string& value) {
     return {};
   }
   return fail("\"{}\" is neither an IPv4 or IPv6 address nor \"*\"", value);
+}
+
+Status check_pairing(const std::string& value) {
+  if (transcode::pairing_kind_of(value)) return {};
+  return fail("\"{}\" is not one of nvidia, nvidia+x264, software", value);
+}
+
+Status check_device(const std::string& value) {
+  if (!value.empty() && value.size() <= 2 &&
+      std::ranges::all_of(value, [](unsigned char c) { return std::isdigit(c) != 0; })) {
+    return {};
+  }
+  return fail("\"{}\" is not the number of a GPU, from 0", value);
 }
 
 // libsrt's own limits (SRTO_PASSPHRASE).
@@ -340,6 +355,20 @@ std::vector<Key> make_keys() {
       {"transcode.decode_threads", integer<&C::transcode, &C::Transcode::decode_threads>(1, 16),
        "For each stream. More than one lets a heavy feed use several processors and adds a frame "
        "of delay for each."},
+      {"transcode.prefer", ListKey{member<&C::transcode, &C::Transcode::prefer>, check_pairing},
+       "Where streams are transcoded, best first: nvidia (decoded, scaled and encoded on the GPU), "
+       "nvidia+x264 (encoded by the processor), software. `mirror devices` tells what works here."},
+      {"transcode.devices", ListKey{member<&C::transcode, &C::Transcode::devices>, check_device},
+       "The numbers of the GPUs that may be used; none means all."},
+      {"transcode.sessions_per_device",
+       integer<&C::transcode, &C::Transcode::sessions_per_device>(0, 1000),
+       "Streams on one GPU at most; 0 sets no limit."},
+      {"transcode.device_memory_floor_mb",
+       integer<&C::transcode, &C::Transcode::device_memory_floor_mb>(0, 1'000'000),
+       "A GPU with less free memory gets no further stream."},
+      {"transcode.fallback", enum_choice<&C::transcode, &C::Transcode::fallback, kFallbacks>(),
+       "When a GPU fails or is full, streams go to the next in transcode.prefer (always), or end "
+       "with an error rather than cost processor time (never)."},
       {"transcode.queue_frames", integer<&C::transcode, &C::Transcode::queue_frames>(8, 10'000),
        "How far a stream's decoder may fall behind before pictures are dropped up to the next "
        "random access point."},

@@ -26,6 +26,7 @@
 #include "api/api.h"
 #include "api/feed_directory.h"
 #include "api/push_doors.h"
+#include "app/devices.h"
 #include "app/rtp_settings.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -42,6 +43,7 @@
 #include "quic/kept_secret.h"
 #include "quic/server.h"
 #include "stream/registry.h"
+#include "transcode/device_pool.h"
 
 namespace mirror::app {
 namespace {
@@ -106,7 +108,7 @@ std::string epoch_of(WallTime now) {
   return text;
 }
 
-stream::StreamSettings stream_settings(const Config& config) {
+stream::StreamSettings stream_settings(const Config& config, transcode::PairingSource& pairings) {
   const auto& transcode = config.transcode;
   return {.video = {.width = transcode.width,
                     .height = transcode.height,
@@ -114,6 +116,7 @@ stream::StreamSettings stream_settings(const Config& config) {
                     .frame_rate_max = transcode.frame_rate_max,
                     .preset = transcode.preset,
                     .decode_threads = transcode.decode_threads,
+                    .pairings = &pairings,
                     .stills = {.every = config.thumbnails.every, .width = config.thumbnails.width}},
           .audio = {.bitrate_bps = transcode.audio_bitrate_bps},
           .window = config.hls.window,
@@ -125,6 +128,21 @@ stream::StreamSettings stream_settings(const Config& config) {
           .queue_units_max = transcode.queue_frames,
           .queue_bytes_max = transcode.queue_bytes,
           .queue_age_max = std::chrono::milliseconds(transcode.queue_milliseconds)};
+}
+
+void log_devices(const transcode::Discovery& discovery, const Log& log) {
+  if (discovery.devices.empty()) {
+    log.info("app", "transcoding in software only", {{"reason", discovery.why_none}});
+  }
+  for (const transcode::Device& device : discovery.devices) {
+    const auto gpu = device.why_not(transcode::PairingKind::kNvidia);
+    const auto decoding = device.why_not(transcode::PairingKind::kNvidiaX264);
+    log.info("app", "GPU",
+             {{"index", device.index},
+              {"name", device.name},
+              {"nvidia", gpu.empty() ? "works" : gpu},
+              {"nvidia+x264", decoding.empty() ? "works" : decoding}});
+  }
 }
 
 admission::GateSettings gate_settings(const Config& config) {
@@ -335,10 +353,14 @@ Status run(const Config& config, const Log& log) {
   }
   const WakeList wake_list(wakeables);
 
+  // GPUs, if it has any: tried once, before anybody publishes.
+  transcode::DevicePool pairings(pool_settings(config), transcode::discover_devices());
+  log_devices(pairings.discovery(), log);
+
   // Media side: one thread per stream, made when a publisher comes.
   const stream::StreamEnvironment stream_environment{wake_list, clock, metrics, log};
   stream::Registry registry(static_cast<std::size_t>(config.streams.max),
-                            epoch_of(clock.now().wall), stream_settings(config),
+                            epoch_of(clock.now().wall), stream_settings(config, pairings),
                             stream_environment);
 
   auto webhook = create_webhook(config, log, metrics, clock);

@@ -124,6 +124,17 @@ void write_dinf(BoxWriter& out) {
   const auto url = out.full_box("url ", 0, 1);
 }
 
+void write_parameter_sets(BoxWriter& out, std::uint8_t count_flags,
+                          const std::vector<std::uint8_t>& first,
+                          const std::vector<std::uint8_t>& spare) {
+  out.u8(static_cast<std::uint8_t>(count_flags | (spare.empty() ? 1 : 2)));
+  out.u16(first.size());
+  out.bytes(first);
+  if (spare.empty()) return;
+  out.u16(spare.size());
+  out.bytes(spare);
+}
+
 // ISO/IEC 14496-15, 5.3.3.1.2: the AVCDecoderConfigurationRecord. NAL lengths take 4 bytes.
 void write_avcc(BoxWriter& out, const VideoDescription& video) {
   const std::uint8_t profile = video.sps[1];
@@ -131,12 +142,8 @@ void write_avcc(BoxWriter& out, const VideoDescription& video) {
   out.u8(1);
   out.bytes(std::span(video.sps).subspan(1, 3));  // profile, compatibility, level
   out.u8(0xFC | 3);                               // lengthSizeMinusOne
-  out.u8(0xE0 | 1);
-  out.u16(video.sps.size());
-  out.bytes(video.sps);
-  out.u8(1);
-  out.u16(video.pps.size());
-  out.bytes(video.pps);
+  write_parameter_sets(out, 0xE0, video.sps, video.spare_sps);
+  write_parameter_sets(out, 0, video.pps, video.spare_pps);
   if (profile == 100 || profile == 110 || profile == 122 || profile == 144) {
     out.u8(0xFC | 1);  // chroma_format 4:2:0
     out.u8(0xF8 | 0);  // bit_depth_luma 8
@@ -283,6 +290,11 @@ Status check(const VideoDescription& video) {
   if (video.pps.empty() || video.pps.size() > kNalBytesMax) {
     return fail("a picture parameter set of {} bytes", video.pps.size());
   }
+  if (video.spare_sps.empty() != video.spare_pps.empty() ||
+      std::max(video.spare_sps.size(), video.spare_pps.size()) > kNalBytesMax) {
+    return fail("spare parameter sets of {} and {} bytes", video.spare_sps.size(),
+                video.spare_pps.size());
+  }
   return {};
 }
 
@@ -300,7 +312,7 @@ Status check(const AudioDescription& audio) {
 }
 
 std::size_t variable_bytes(const VideoDescription& video) {
-  return video.sps.size() + video.pps.size();
+  return video.sps.size() + video.pps.size() + video.spare_sps.size() + video.spare_pps.size();
 }
 std::size_t variable_bytes(const AudioDescription& audio) {
   return audio.audio_specific_config.size();

@@ -33,6 +33,9 @@ struct VideoDescription {
   std::uint16_t height = 0;
   std::vector<std::uint8_t> sps;  // NAL unit, without start code
   std::vector<std::uint8_t> pps;
+  // Of the encoder that takes over if this one fails, under ids of their own; empty: there is none.
+  std::vector<std::uint8_t> spare_sps;
+  std::vector<std::uint8_t> spare_pps;
   std::uint32_t bitrate_bps = 0;  // as configured
 };
 

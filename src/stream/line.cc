@@ -240,6 +240,11 @@ void Line::on_sample(std::size_t rendition, media::Sample sample) {
   newest_captured_ = captured;
 }
 
+const transcode::PairingState& Line::pairing() const {
+  static const transcode::PairingState kNone;
+  return video_ ? video_->pairing() : kNone;
+}
+
 // Numbered by the line: a transcoder that took another's place begins at one again.
 void Line::on_still(media::Still still) {
   if (!settings_.on_still) return;

@@ -72,6 +72,7 @@ class Line {
   std::uint64_t parts() const { return parts_; }
   std::optional<SteadyTime> newest_received() const { return newest_received_; }
   std::optional<WallTime> newest_captured() const { return newest_captured_; }
+  const transcode::PairingState& pairing() const;
   transcode::TranscodeStats video_stats() const;
   transcode::TranscodeStats audio_stats() const;
 

@@ -53,6 +53,8 @@ struct StreamStatus {
   std::optional<double> publish_delay_ms;
   // From capture (as estimated) to the newest part being fetchable.
   std::optional<double> capture_delay_ms;
+  transcode::PairingState pairing;
+  WallTime pairing_since{};
   transcode::TranscodeStats video;
   transcode::TranscodeStats audio;
   std::uint64_t queue_dropped_units = 0;

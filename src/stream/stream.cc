@@ -173,6 +173,8 @@ struct Stream::Running {
   WallTime state_since{};
   std::string end = "the server stopped it";  // why, once it is over
   std::string error_logged;
+  transcode::PairingState pairing;
+  WallTime pairing_since{};
   SteadyTime status_at{};
   std::uint64_t parts_seen = 0;
   SteadyTime part_seen_at{};
@@ -391,6 +393,9 @@ void Stream::publish_status(Running& running, Instant now) {
     status->publish_delay_ms = running.publish_delay_ms;
     status->capture_delay_ms = running.capture_delay_ms;
   }
+  note_pairing(running, now);
+  status->pairing = running.pairing;
+  status->pairing_since = running.pairing_since;
   status->video = running.line.video_stats();
   status->audio = running.line.audio_stats();
   status->queue_dropped_units = queue_dropped_.load(std::memory_order_relaxed);
@@ -425,6 +430,21 @@ void Stream::judge(const Running& running, Instant now, StreamStatus& status) co
   }
   is(State::kConnecting,
      !turn || turn->tracks.empty() ? "no tracks are known yet" : "there is no picture yet");
+}
+
+void Stream::note_pairing(Running& running, Instant now) {
+  const transcode::PairingState& seen = running.line.pairing();
+  transcode::PairingState& known = running.pairing;
+  if (seen.name == known.name && seen.device == known.device && seen.moves == known.moves) return;
+  const bool moved = seen.moves > known.moves;
+  known = seen;
+  running.pairing_since = now.wall;
+  if (!moved) return;
+  environment_.log.warning("stream", "transcoding moved to another pairing",
+                           {{"stream", key_.text()},
+                            {"pairing", known.name},
+                            {"device", known.device},
+                            {"reason", known.why}});
 }
 
 // Once per error, and no more often than a status: a feed may change its tracks many times a

@@ -144,6 +144,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void judge(const Running& running, Instant now, StreamStatus& status) const;
   bool try_expire();
   void publish_status(Running& running, Instant now);
+  void note_pairing(Running& running, Instant now);
   void log_error(Running& running);
 
   const media::StreamKey key_;

@@ -104,6 +104,9 @@ StreamMetrics::StreamMetrics(Metrics& metrics, std::string key)
       discontinuities_(metrics.counter("mirror_stream_discontinuities_total",
                                        "Breaks in the presentation's timeline.",
                                        {{"stream", key_}})),
+      pairing_moves_(metrics.counter("mirror_stream_pairing_moves_total",
+                                     "Moves to another way of transcoding because one failed.",
+                                     {{"stream", key_}})),
       stills_(metrics.counter("mirror_stream_stills_total", "Still pictures made.",
                               {{"stream", key_}})),
       still_failures_(metrics.counter("mirror_stream_still_failures_total",
@@ -187,6 +190,7 @@ void StreamMetrics::update(const StreamStatus& status) {
   pictures_dropped_.to(status.video.pictures_dropped);
   samples_.to(status.video.samples);
   discontinuities_.to(status.video.discontinuities);
+  pairing_moves_.to(status.pairing.moves);
   stills_.to(status.video.stills);
   still_failures_.to(status.video.still_failures);
   viewers_.Set(status.viewers);

@@ -78,6 +78,7 @@ class StreamMetrics {
   Following pictures_dropped_;
   Following samples_;
   Following discontinuities_;
+  Following pairing_moves_;
   Following stills_;
   Following still_failures_;
   Gauge& viewers_;

@@ -43,6 +43,19 @@ AVCodecID id_of(media::Codec codec) {
   return AV_CODEC_ID_NONE;
 }
 
+// A device's pictures if that is on offer, else the best kind that lies in memory.
+AVPixelFormat choose_cuda(AVCodecContext*, const AVPixelFormat* offered) {
+  const AVPixelFormat* format = offered;
+  for (; *format != AV_PIX_FMT_NONE; ++format) {
+    if (*format == AV_PIX_FMT_CUDA) return *format;
+  }
+  for (format = offered; *format != AV_PIX_FMT_NONE; ++format) {
+    const auto* about = av_pix_fmt_desc_get(*format);
+    if (about && !(about->flags & AV_PIX_FMT_FLAG_HWACCEL)) return *format;
+  }
+  return AV_PIX_FMT_NONE;
+}
+
 // 4K (DCI), with room: what bounds a decoder's memory, whatever a stranger's SPS says.
 constexpr std::int64_t kMaxPixels = 4096 * 2304;
 
@@ -77,7 +90,7 @@ void take_over_log() {
 std::uint64_t logged_errors() { return g_logged_errors.load(std::memory_order_relaxed); }
 
 Result<CodecContext> open_decoder(media::Codec codec, int threads,
-                                  std::span<const std::uint8_t> setup) {
+                                  std::span<const std::uint8_t> setup, AVBufferRef* device) {
   take_over_log();
   const AVCodec* decoder = avcodec_find_decoder(id_of(codec));
   if (!decoder) return fail("no decoder for {}", media::name_of(codec));
@@ -87,6 +100,13 @@ Result<CodecContext> open_decoder(media::Codec codec, int threads,
   context->thread_type = FF_THREAD_SLICE;
   context->pkt_timebase = {1, 90'000};
   context->max_pixels = kMaxPixels;
+  if (device) {
+    context->hw_device_ctx = av_buffer_ref(device);
+    if (!context->hw_device_ctx) throw std::bad_alloc();
+    context->get_format = choose_cuda;
+    context->thread_count = 1;
+    context->extra_hw_frames = 4;  // the scaler holds some
+  }
   if (!setup.empty()) {
     context->extradata =
         static_cast<std::uint8_t*>(av_mallocz(setup.size() + AV_INPUT_BUFFER_PADDING_SIZE));

@@ -19,6 +19,7 @@
 extern "C" {
 #include <libavcodec/avcodec.h>
 #include <libavutil/channel_layout.h>
+#include <libavutil/hwcontext.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/mathematics.h>
 #include <libavutil/opt.h>
@@ -33,12 +34,14 @@ namespace mirror::transcode::av {
 struct Free {
   void operator()(AVFrame* p) const { av_frame_free(&p); }
   void operator()(AVPacket* p) const { av_packet_free(&p); }
+  void operator()(AVBufferRef* p) const { av_buffer_unref(&p); }
   void operator()(AVCodecContext* p) const { avcodec_free_context(&p); }
   void operator()(SwsContext* p) const { sws_freeContext(p); }
   void operator()(SwrContext* p) const { swr_free(&p); }
 };
 using Frame = std::unique_ptr<AVFrame, Free>;
 using Packet = std::unique_ptr<AVPacket, Free>;
+using BufferRef = std::unique_ptr<AVBufferRef, Free>;
 using CodecContext = std::unique_ptr<AVCodecContext, Free>;
 using Scaler = std::unique_ptr<SwsContext, Free>;
 using Resampler = std::unique_ptr<SwrContext, Free>;
@@ -55,8 +58,10 @@ void take_over_log();
 std::uint64_t logged_errors();
 
 // A decoder of `codec` that adds no frame of latency: slice threads only. 90 kHz timestamps.
-// `setup` is what the codec needs to know before the first frame, where that is not in-band.
+// `setup` is what the codec needs to know before the first frame, where that is not in-band. With a
+// CUDA `device` it decodes there what that GPU can decode, and in memory what it cannot.
 Result<CodecContext> open_decoder(media::Codec codec, int threads,
-                                  std::span<const std::uint8_t> setup = {});
+                                  std::span<const std::uint8_t> setup = {},
+                                  AVBufferRef* device = nullptr);
 
 }  // namespace mirror::transcode::av

@@ -36,25 +36,49 @@ void set_rate_control(AVCodecContext& context, const VideoSettings& settings) {
   context.rc_buffer_size = bps / 2;
 }
 
-// Every picture comes out as it goes in: no B-pictures, no lookahead, no threads. IDR pictures are
-// those that we ask for, at segment starts: x264's own interval is longer than any segment.
-void set_structure(AVCodecContext& context, const VideoSettings& settings,
-                   const media::SampleGrid& grid) {
-  context.gop_size = static_cast<int>(4 * grid.samples_per_segment);
-  context.max_b_frames = 0;
+// No lookahead, no threads: every picture comes out as it goes in.
+void set_x264(AVCodecContext& context, const VideoSettings& settings, ParameterSets ids) {
   context.thread_count = 1;
-  context.flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
   av_opt_set(context.priv_data, "preset", settings.preset.c_str(), 0);
   av_opt_set(context.priv_data, "tune", "zerolatency", 0);
   av_opt_set_int(context.priv_data, "forced-idr", 1, 0);
   av_opt_set(context.priv_data, "x264-params",
-             "scenecut=0:rc-lookahead=0:sliced-threads=0:lookahead-threads=1:aud=0", 0);
+             fmt::format("scenecut=0:rc-lookahead=0:sliced-threads=0:lookahead-threads=1:aud=0:"
+                         "sps-id={}",
+                         static_cast<int>(ids))
+                 .c_str(),
+             0);
 }
 
 }  // namespace
 
+void set_proxy(AVCodecContext& context, const VideoSettings& settings, media::FrameRate rate) {
+  set_geometry(context, settings, rate);
+  set_rate_control(context, settings);
+  // IDR pictures are those that we ask for, at segment starts: the encoder's own interval is longer
+  // than any segment.
+  context.gop_size = static_cast<int>(4 * media::SampleGrid::for_video(rate).samples_per_segment);
+  context.max_b_frames = 0;
+  context.flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+}
+
+Result<media::VideoDescription> describe_encoder(const AVCodecContext& context,
+                                                 const VideoSettings& settings,
+                                                 media::FrameRate rate) {
+  auto sets = codec::h264_parameter_sets(
+      {context.extradata, static_cast<std::size_t>(context.extradata_size)});
+  if (sets.sps.empty() || sets.pps.empty()) return fail("H.264 encoder gave no parameter sets");
+  return media::VideoDescription{.grid = media::SampleGrid::for_video(rate),
+                                 .frame_rate = rate,
+                                 .width = settings.width,
+                                 .height = settings.height,
+                                 .sps = std::move(sets.sps),
+                                 .pps = std::move(sets.pps),
+                                 .bitrate_bps = settings.bitrate_bps};
+}
+
 Result<std::unique_ptr<H264Encoder>> H264Encoder::create(const VideoSettings& settings,
-                                                         media::FrameRate rate) {
+                                                         media::FrameRate rate, ParameterSets ids) {
   if (std::ranges::find(kPresets, settings.preset) == kPresets.end()) {
     return fail("x264 has no preset {}", settings.preset);
   }
@@ -63,28 +87,19 @@ Result<std::unique_ptr<H264Encoder>> H264Encoder::create(const VideoSettings& se
   if (!codec) return fail("libavcodec has no libx264");
   av::CodecContext context(avcodec_alloc_context3(codec));
   if (!context) throw std::bad_alloc();
-  const auto grid = media::SampleGrid::for_video(rate);
-  set_geometry(*context, settings, rate);
-  set_rate_control(*context, settings);
-  set_structure(*context, settings, grid);
+  set_proxy(*context, settings, rate);
+  set_x264(*context, settings, ids);
   if (const int error = avcodec_open2(context.get(), codec, nullptr); error < 0) {
     return fail("H.264 encoder {}x{}, preset {}: {}", settings.width, settings.height,
                 settings.preset, av::describe(error));
   }
-  auto sets = codec::h264_parameter_sets(
-      {context->extradata, static_cast<std::size_t>(context->extradata_size)});
-  if (sets.sps.empty() || sets.pps.empty()) return fail("H.264 encoder gave no parameter sets");
-  media::VideoDescription description{.grid = grid,
-                                      .frame_rate = rate,
-                                      .width = settings.width,
-                                      .height = settings.height,
-                                      .sps = std::move(sets.sps),
-                                      .pps = std::move(sets.pps),
-                                      .bitrate_bps = settings.bitrate_bps};
-  return std::unique_ptr<H264Encoder>(new H264Encoder(std::move(context), std::move(description)));
+  auto description = describe_encoder(*context, settings, rate);
+  if (!description) return std::unexpected(std::move(description.error()));
+  return std::unique_ptr<H264Encoder>(new H264Encoder(std::move(context), *std::move(description)));
 }
 
 Result<Bytes> H264Encoder::encode(AVFrame& canvas, PictureKind kind) {
+  if (!takes(canvas)) return fail("H.264 encoder: the canvas lies on another device");
   canvas.pts = pictures_++;
   canvas.pict_type = kind == PictureKind::kIdr ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
   if (const int error = avcodec_send_frame(context_.get(), &canvas); error < 0) {
@@ -97,6 +112,14 @@ Result<Bytes> H264Encoder::encode(AVFrame& canvas, PictureKind kind) {
       {packet_->data, static_cast<std::size_t>(packet_->size)}, codec::Keep::kSlices);
   av_packet_unref(packet_.get());
   return Bytes::take(std::move(sample));
+}
+
+Status add_spare_sets(const VideoSettings& settings, media::VideoDescription& description) {
+  auto spare = H264Encoder::create(settings, description.frame_rate, ParameterSets::kSpare);
+  if (!spare) return std::unexpected(std::move(spare.error()));
+  description.spare_sps = (*spare)->description().sps;
+  description.spare_pps = (*spare)->description().pps;
+  return {};
 }
 
 }  // namespace mirror::transcode

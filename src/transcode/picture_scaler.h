@@ -38,13 +38,18 @@ class PictureScaler {
  public:
   PictureScaler(int canvas_width, int canvas_height)
       : width_(canvas_width), height_(canvas_height) {}
+  virtual ~PictureScaler() = default;
 
   // An empty canvas of the right format. Aborts only if memory is out.
   av::Frame make_canvas() const;
   // Paints all of `canvas`, which nobody else may be reading. Fails, with the format's name, for
-  // samples that swscale cannot read (frames of a device, for one); every format that the software
-  // decoders of H.264 and HEVC give is read.
-  Status render(const AVFrame& picture, AVFrame& canvas);
+  // samples that it cannot read; every format that the software decoders of H.264 and HEVC give is
+  // read by this one.
+  virtual Status render(const AVFrame& picture, AVFrame& canvas);
+
+ protected:
+  int width() const { return width_; }
+  int height() const { return height_; }
 
  private:
   struct Source {

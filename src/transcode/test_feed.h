@@ -325,6 +325,10 @@ inline void visit_pictures(const Recorder& video,
     if (sample.sync) {
       add(description.sps);
       add(description.pps);
+      if (!description.spare_sps.empty()) {
+        add(description.spare_sps);
+        add(description.spare_pps);
+      }
     }
     auto rest = sample.data.span();
     while (rest.size() > 4) {

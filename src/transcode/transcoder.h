@@ -18,6 +18,8 @@
 
 namespace mirror::transcode {
 
+class PairingSource;
+
 struct StillSettings {
   std::chrono::milliseconds every{2000};  // of presentation time; 0: none are made
   std::uint16_t width = 320;              // pixels, even; never wider than the proxy
@@ -30,9 +32,18 @@ struct VideoSettings {
   double frame_rate_max = 30;
   std::string preset = "superfast";  // x264
   int decode_threads = 1;
+  PairingSource* pairings = nullptr;  // outlives the transcoders; null: software alone
   StillSettings stills;
   // Tells how long encoding takes; none: it is taken to cost nothing.
   const Clock* clock = nullptr;
+};
+
+// Where a stream's pictures are decoded, scaled and encoded, and why there (pairing.h).
+struct PairingState {
+  std::string name;         // "nvidia", "nvidia+x264" or "software"; empty: none yet
+  std::string device;       // "0 NVIDIA H100"; empty: none
+  std::string why;          // it is not the one before it; empty: it was the first choice
+  std::uint64_t moves = 0;  // to another pairing because one failed
 };
 
 // What of the video is decoded. Less costs less; the frame rate stays, with pictures repeated.
@@ -91,7 +102,8 @@ class VideoTranscoder {
   ~VideoTranscoder();
 
   // The next access unit in decoding order. Bad input is counted, and the grid goes on with the
-  // last picture. Fails only if the encoder does: then this transcoder is at its end.
+  // last picture. What a device does wrong moves the stream to its next pairing. Fails only where
+  // there is none: then this transcoder is at its end.
   //
   // Pictures that damage has reached are not shown: the last good one stands for them. Damage to a
   // picture that no other refers to ends with it; any other ends at the next random access point
@@ -119,6 +131,8 @@ class VideoTranscoder {
   // A publisher (re)connected, perhaps with another codec, size or rate. Its first picture begins a
   // new run at a segment's start, as a discontinuity if anything came before.
   Status begin_turn(media::Codec codec);
+
+  const PairingState& pairing() const;
 
   // Once the frame rate is known; what on_description() was given last.
   const media::VideoDescription* description() const;

@@ -28,10 +28,10 @@ bool VideoDecoder::push(const media::AccessUnit& unit, bool tainted) {
   packet_->size = static_cast<int>(unit.data.size());
   packet_->pts = unit.pts.count();
   packet_->dts = unit.dts.count();
-  const int error = avcodec_send_packet(context_.get(), packet_.get());
+  last_error_ = avcodec_send_packet(context_.get(), packet_.get());
   packet_->data = nullptr;
   packet_->size = 0;
-  return error == 0;
+  return last_error_ == 0;
 }
 
 void VideoDecoder::finish() { avcodec_send_packet(context_.get(), nullptr); }
@@ -44,12 +44,13 @@ void VideoDecoder::skip_non_reference(bool skip) {
 }
 
 VideoDecoder::Taken VideoDecoder::take() {
-  const int error = avcodec_receive_frame(context_.get(), frame_.get());
-  if (error == 0) {
+  last_error_ = avcodec_receive_frame(context_.get(), frame_.get());
+  if (last_error_ == 0) {
     settle_scan();
     return Taken::kPicture;
   }
-  return error == AVERROR(EAGAIN) || error == AVERROR_EOF ? Taken::kNothing : Taken::kError;
+  return last_error_ == AVERROR(EAGAIN) || last_error_ == AVERROR_EOF ? Taken::kNothing
+                                                                      : Taken::kError;
 }
 
 // Parameter sets stand before the pictures: what follows the first slice is not looked at.

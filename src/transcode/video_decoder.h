@@ -15,6 +15,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "base/result.h"
 #include "media/access_unit.h"
@@ -24,20 +25,27 @@ namespace mirror::transcode {
 
 class VideoDecoder {
  public:
+  virtual ~VideoDecoder() = default;
   static Result<std::unique_ptr<VideoDecoder>> create(media::Codec codec, int threads);
 
   // Feeds one access unit; take() all pictures before the next. False if the decoder refused it.
   // `tainted` is told again with its picture.
-  bool push(const media::AccessUnit& unit, bool tainted = false);
+  virtual bool push(const media::AccessUnit& unit, bool tainted = false);
   // No more units: take() gives what is still held. The decoder is of no use until restart().
   void finish();
   // Forgets all pictures: goes on with a random access unit. Parameter sets are kept.
   void restart();
   void skip_non_reference(bool skip);
 
-  enum class Taken { kPicture, kNothing, kError };
+  enum class Taken {
+    kPicture,
+    kNothing,
+    kError,  // the input's fault
+    kLost,   // the decoder's: it is of no use any more
+  };
   // The next picture, valid until the next call.
-  Taken take();
+  virtual Taken take();
+  virtual std::string why_lost() const { return {}; }
   const AVFrame& picture() const { return *frame_; }
   media::MediaTime pts() const { return media::MediaTime(frame_->pts); }
   Instant received() const { return mark().received; }
@@ -48,11 +56,14 @@ class VideoDecoder {
   // Frames per second that the parameter sets tell; 0 if they do not.
   double reported_hz() const;
 
+ protected:
+  explicit VideoDecoder(av::CodecContext context) : context_(std::move(context)) {}
+  // libav's code for what push() or take() came to last.
+  int last_error() const { return last_error_; }
+
  private:
   void note_scan(const media::AccessUnit& unit);
   void settle_scan();
-
-  explicit VideoDecoder(av::CodecContext context) : context_(std::move(context)) {}
 
   const av::CodecContext context_;
   const av::Packet packet_ = av::make_packet();
@@ -71,6 +82,7 @@ class VideoDecoder {
   // picture buffer (16 in both standards).
   std::array<Mark, 64> marks_{};
   std::int64_t units_ = 0;
+  int last_error_ = 0;
 };
 
 }  // namespace mirror::transcode

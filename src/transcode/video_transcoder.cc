@@ -8,6 +8,7 @@
 #include "codec/nal.h"
 #include "transcode/av.h"
 #include "transcode/h264_encoder.h"
+#include "transcode/pairing.h"
 #include "transcode/picture_scaler.h"
 #include "transcode/rate_detector.h"
 #include "transcode/still_maker.h"
@@ -29,6 +30,8 @@ constexpr std::size_t kWaitingMax = 16;
 // Pictures that may come before a random access picture in output order and refer to what was
 // before it: no more than a decoded picture buffer holds.
 constexpr int kLeadingMax = 16;
+// Pictures in a row that a device could not scale: then it is given up.
+constexpr int kUnscaledMax = 3;
 
 constexpr std::int64_t kUnitsPerSecond = PresentationTime::period::den;
 
@@ -41,6 +44,18 @@ PresentationTime time_of(std::int64_t index, media::FrameRate rate) {
   return PresentationTime(av_rescale_rnd(index, kUnitsPerSecond * rate.den, rate.num, AV_ROUND_UP));
 }
 
+// What a canvas shows, where x264 can read it; null if the device does not give it back.
+av::Frame in_memory(const AVFrame& canvas) {
+  auto fetched = av::make_frame();
+  if (av_hwframe_transfer_data(fetched.get(), &canvas, 0) < 0) return nullptr;
+  fetched->color_range = AVCOL_RANGE_MPEG;
+  fetched->colorspace = AVCOL_SPC_BT709;
+  PictureScaler copier(canvas.width, canvas.height);
+  auto copy = copier.make_canvas();
+  if (!copier.render(*fetched, *copy)) return nullptr;
+  return copy;
+}
+
 }  // namespace
 
 // The members in the order of the flow: turn → decoder → rate → place on the grid → encoder → sink.
@@ -50,10 +65,10 @@ class VideoTranscoder::Line {
       : settings_(settings),
         timeline_(timeline),
         sink_(sink),
-        scaler_(settings.width, settings.height),
-        canvas_(scaler_.make_canvas()),
+        pairings_(settings.pairings ? *settings.pairings : software_only()),
         stills_(settings.stills) {}
 
+  Status choose_pairing();
   Status begin_turn(media::Codec codec);
   Status push(const media::AccessUnit& unit);
   void set_effort(Effort effort);
@@ -62,6 +77,7 @@ class VideoTranscoder::Line {
   Status end_turn();
 
   const H264Encoder* encoder() const { return encoder_.get(); }
+  const PairingState& pairing() const { return pairing_state_; }
   const TranscodeStats& stats() const { return stats_; }
 
  private:
@@ -79,7 +95,6 @@ class VideoTranscoder::Line {
   // How a picture lies relative to the next slot to be filled.
   enum class Fit { kNext, kAfterHole, kDecimated, kLate, kMisfit };
 
-  void adopt(std::unique_ptr<VideoDecoder> decoder, media::Codec codec);
   Status decode(const media::AccessUnit& unit);
   Status observe(const media::AccessUnit& unit);
   Status take_pictures();
@@ -105,14 +120,31 @@ class VideoTranscoder::Line {
   bool scale(Picture& picture);
   bool keep_scaled(Picture& picture);
 
+  Status repeat_until(Slot slot, const Instant& received);
   Status encode_placed(const Picture& picture);
   Status encode_next(const Instant& received);
   void make_still(PresentationTime time, WallTime captured);
+
+  // What failed in a pairing.
+  enum class Part { kDecoder, kEncoder };
+  Status move_on(Error why, Part failed);
+  Status replace_parts(bool decoder, bool encoder);
+  void adopt(std::unique_ptr<VideoDecoder> decoder);
+  void describe();
 
   const VideoSettings settings_;
   Timeline& timeline_;
   SampleSink& sink_;
   TranscodeStats stats_;
+
+  PairingSource& pairings_;
+  ChosenPairing chosen_;
+  std::vector<std::string> failed_;  // pairings' ids
+  PairingState pairing_state_;
+  // Pictures of a decoder that was replaced may still be on their way.
+  std::unique_ptr<VideoDecoder> replaced_decoder_;
+  int unscaled_in_row_ = 0;
+  std::uint64_t unscaled_ = 0;  // in all; among stats_.decode_errors, but no damage of the source's
 
   // The turn.
   media::Codec codec_ = media::Codec::kUnsupported;
@@ -148,17 +180,34 @@ class VideoTranscoder::Line {
   SteadyTime reached_received_{};
 
   // The encoder, and the picture it encoded last: repeated where the source has a hole.
-  PictureScaler scaler_;
+  std::unique_ptr<PictureScaler> scaler_;
   av::Frame canvas_;
+  bool canvas_lost_ = false;  // with the device that held it: it shows nothing
+  std::optional<media::FrameRate> proxy_rate_;
   std::unique_ptr<H264Encoder> encoder_;
+  bool encoder_is_new_ = false;  // it took over and has made nothing yet
+  std::optional<media::VideoDescription> described_;
   StillMaker stills_;
   std::chrono::duration<double> encoding_{};  // takes so long, on average
 };
 
+Status VideoTranscoder::Line::choose_pairing() {
+  auto chosen = pairings_.next(failed_);
+  if (!chosen) return std::unexpected(std::move(chosen.error()));
+  chosen_ = std::move(*chosen);
+  pairing_state_ = {.name = chosen_.name, .device = chosen_.device, .why = chosen_.why, .moves = 0};
+  scaler_ = chosen_.pairing->make_scaler(settings_);
+  canvas_ = scaler_->make_canvas();
+  return {};
+}
+
 Status VideoTranscoder::Line::begin_turn(media::Codec codec) {
-  auto decoder = VideoDecoder::create(codec, settings_.decode_threads);
-  if (!decoder) return std::unexpected(std::move(decoder.error()));
-  adopt(std::move(*decoder), codec);
+  codec_ = codec;
+  if (auto decoder = chosen_.pairing->make_decoder(codec, settings_); decoder) {
+    adopt(std::move(*decoder));
+  } else if (auto moved = move_on(std::move(decoder.error()), Part::kDecoder); !moved) {
+    return moved;
+  }
   held_since_.reset();
   codec_changed_ = false;
   bridging_ = false;
@@ -170,16 +219,6 @@ Status VideoTranscoder::Line::begin_turn(media::Codec codec) {
   misfits_in_row_ = 0;
   timeline_.suspend();
   return {};
-}
-
-// Decoding goes on with `decoder`, from the next random access unit.
-void VideoTranscoder::Line::adopt(std::unique_ptr<VideoDecoder> decoder, media::Codec codec) {
-  decoder_ = std::move(decoder);
-  decoder_->skip_non_reference(effort_ == Effort::kReferenceOnly);
-  codec_ = codec;
-  entered_ = false;
-  damage_spreads_ = false;
-  whole_from_.reset();
 }
 
 Status VideoTranscoder::Line::push(const media::AccessUnit& unit) {
@@ -237,9 +276,7 @@ Status VideoTranscoder::Line::hold_until(const media::AccessUnit& unit) {
   timeline_.observe(unit.pts, unit.received);
   const auto slot = slot_of(source_index(unit.dts));
   if (slot <= next_slot_ || !bridges(slot - next_slot_, unit.dts, unit.received)) return {};
-  for (; next_slot_ < slot; ++stats_.slots_duplicated) {
-    if (auto status = encode_next(unit.received); !status) return status;
-  }
+  if (auto status = repeat_until(slot, unit.received); !status || canvas_lost_) return status;
   reached_pts_ = unit.dts;
   reached_received_ = unit.received.steady;
   return {};
@@ -251,24 +288,31 @@ Status VideoTranscoder::Line::change_codec(media::Codec codec) {
   if (run_begun_ && source_rate_) {
     if (auto status = leave_pictures(); !status) return status;
     decoder_.reset();
-    if (auto decoder = VideoDecoder::create(codec, settings_.decode_threads)) {
-      adopt(std::move(*decoder), codec);
-      detector_ = {};
-      codec_changed_ = true;
+    codec_ = codec;
+    if (auto decoder = chosen_.pairing->make_decoder(codec, settings_); decoder) {
+      adopt(std::move(*decoder));
+    } else if (auto moved = move_on(std::move(decoder.error()), Part::kDecoder); !moved) {
+      // Nothing decodes it: there is no decoder, and the units are skipped.
+      decoder_.reset();
+      if (!encoder_) return moved;
     }
+    detector_ = {};
+    codec_changed_ = true;
     return {};
   }
   if (auto status = end_turn(); !status) return status;
-  std::ignore = begin_turn(codec);  // if it fails there is no decoder, and the units are skipped
+  std::ignore = begin_turn(codec);
   return {};
 }
 
 Status VideoTranscoder::Line::decode(const media::AccessUnit& unit) {
-  const auto errors = stats_.decode_errors;
+  const auto refused = [&] { return stats_.decode_errors - unscaled_; };
+  const auto before = refused();
+  replaced_decoder_.reset();
   if (!decoder_->push(unit, taints(unit))) ++stats_.decode_errors;
   if (auto status = observe(unit); !status) return status;
   auto status = take_pictures();
-  if (stats_.decode_errors != errors) note_damage(unit);
+  if (refused() != before) note_damage(unit);
   return status;
 }
 
@@ -312,7 +356,7 @@ bool VideoTranscoder::Line::stands_for(bool tainted) {
     held_since_.reset();
     return false;
   }
-  if (!run_begun_ || !source_rate_) return false;  // there is none yet
+  if (!run_begun_ || !source_rate_ || canvas_lost_) return false;  // there is none
   if (!held_since_) held_since_ = stats_.samples;
   const auto longest = index_at(kDamageHeldMax, encoder_->description().frame_rate, AV_ROUND_UP);
   if (static_cast<std::int64_t>(stats_.samples - *held_since_) >= longest) return false;
@@ -336,6 +380,8 @@ Status VideoTranscoder::Line::take_pictures() {
       case VideoDecoder::Taken::kError:
         ++stats_.decode_errors;
         return {};
+      case VideoDecoder::Taken::kLost:
+        return move_on({decoder_->why_lost()}, Part::kDecoder);
       case VideoDecoder::Taken::kPicture:
         break;
     }
@@ -349,11 +395,18 @@ Status VideoTranscoder::Line::take_pictures() {
     Picture picture{.pts = decoder_->pts(), .received = decoder_->received(), .decoded = &frame};
     picture.held = stands_for(decoder_->tainted() || decoder_->concealed());
     if (auto status = on_picture(std::move(picture)); !status) return status;
+    if (unscaled_in_row_ >= kUnscaledMax && chosen_.pairing->decodes_on() != "cpu") {
+      return move_on({"the device cannot scale the pictures"}, Part::kDecoder);
+    }
   }
 }
 
 Status VideoTranscoder::Line::end_turn() {
   if (!decoder_) return {};
+  if (proxy_rate_ && !encoder_) {  // at its end: nothing takes what the decoder holds
+    decoder_.reset();
+    return {};
+  }
   decoder_->finish();
   auto status = take_pictures();
   if (status && !source_rate_ && !waiting_.empty()) {
@@ -391,12 +444,100 @@ Status VideoTranscoder::Line::start_at_rate(media::FrameRate source_rate) {
 
 Status VideoTranscoder::Line::use_encoder_for(media::FrameRate proxy_rate) {
   if (encoder_ && encoder_->description().frame_rate == proxy_rate) return {};
-  auto encoder = H264Encoder::create(settings_, proxy_rate);
-  if (!encoder) return std::unexpected(std::move(encoder.error()));
-  encoder_ = std::move(*encoder);
+  encoder_.reset();  // a device may have no room for two
+  proxy_rate_ = proxy_rate;
+  described_.reset();
+  auto encoder = chosen_.pairing->make_encoder(settings_, proxy_rate, ParameterSets::kFirst);
+  if (encoder) {
+    encoder_ = std::move(*encoder);
+    describe();
+  } else if (auto moved = move_on(std::move(encoder.error()), Part::kEncoder); !moved) {
+    return moved;
+  }
   next_slot_ = index_at(timeline_.furthest(), proxy_rate, AV_ROUND_UP);
-  sink_.on_description(encoder_->description());
   return {};
+}
+
+// --- The pairing.
+
+// The next pairing takes over what it does differently, at once if that is the encoder, at the next
+// random access point if it is the decoder. Ends: each pairing fails once.
+Status VideoTranscoder::Line::move_on(Error why, Part failed) {
+  const auto decoded_on = chosen_.pairing->decodes_on();
+  const auto encoded_on = chosen_.pairing->encodes_on();
+  const auto moves = pairing_state_.moves + 1;
+  // What one of them replaced before it failed, the next one replaces too.
+  bool decoder = failed == Part::kDecoder;
+  bool encoder = failed == Part::kEncoder;
+  for (;;) {
+    failed_.push_back(chosen_.id);
+    chosen_.place.reset();  // the next one may be on the same device
+    auto next = pairings_.next(failed_);
+    if (!next) {
+      if (next.error().message.empty()) return std::unexpected(std::move(why));
+      return fail("{}; {}", why.message, next.error().message);
+    }
+    chosen_ = std::move(*next);
+    pairing_state_ = {
+        .name = chosen_.name, .device = chosen_.device, .why = why.message, .moves = moves};
+    // What a device could not decode or scale, it will not for another pairing.
+    if (failed == Part::kDecoder && chosen_.pairing->decodes_on() == decoded_on) continue;
+    decoder = decoder || chosen_.pairing->decodes_on() != decoded_on;
+    encoder = encoder || chosen_.pairing->encodes_on() != encoded_on;
+    auto replaced = replace_parts(decoder, encoder);
+    if (replaced) return replaced;
+    why = std::move(replaced.error());
+  }
+}
+
+Status VideoTranscoder::Line::replace_parts(bool decoder, bool encoder) {
+  unscaled_in_row_ = 0;
+  if (decoder) {
+    auto made = chosen_.pairing->make_decoder(codec_, settings_);
+    if (!made) return std::unexpected(std::move(made.error()));
+    adopt(std::move(*made));
+  }
+  scaler_ = chosen_.pairing->make_scaler(settings_);
+  if (encoder && proxy_rate_) {
+    encoder_.reset();
+    auto made = chosen_.pairing->make_encoder(
+        settings_, *proxy_rate_, described_ ? ParameterSets::kSpare : ParameterSets::kFirst);
+    if (!made) return std::unexpected(std::move(made.error()));
+    encoder_ = std::move(*made);
+    encoder_is_new_ = true;
+    describe();
+  }
+  if (encoder_ && !encoder_->takes(*canvas_)) {
+    canvas_ = in_memory(*canvas_);
+    canvas_lost_ = canvas_ == nullptr;
+    if (canvas_lost_) canvas_ = scaler_->make_canvas();
+  }
+  return {};
+}
+
+// Decoding goes on with `decoder`, from the next random access unit.
+void VideoTranscoder::Line::adopt(std::unique_ptr<VideoDecoder> decoder) {
+  if (!replaced_decoder_) replaced_decoder_ = std::move(decoder_);
+  decoder_ = std::move(decoder);
+  decoder_->skip_non_reference(effort_ == Effort::kReferenceOnly);
+  entered_ = false;
+  damage_spreads_ = false;
+  whole_from_.reset();
+}
+
+// Says what viewers' decoders must know, unless they know it: an encoder that took over is
+// described as the spare one.
+void VideoTranscoder::Line::describe() {
+  const auto& now = encoder_->description();
+  const auto known = [&](const auto& sps, const auto& pps) {
+    return sps == now.sps && pps == now.pps;
+  };
+  if (described_ && (known(described_->sps, described_->pps) ||
+                     known(described_->spare_sps, described_->spare_pps))) {
+    return;
+  }
+  described_ = now;
+  sink_.on_description(now);
 }
 
 // --- The grid.
@@ -455,11 +596,13 @@ Status VideoTranscoder::Line::place(Picture& picture) {
     ++stats_.pictures_dropped;
     return {};
   }
-  for (const auto slot = slot_of(source_index(picture.pts)); next_slot_ < slot;
-       ++stats_.slots_duplicated) {
-    if (auto status = encode_next(picture.received); !status) return status;
+  // A hole shows the picture before it; the one behind it, if that one is lost.
+  const bool scaled_before = canvas_lost_;
+  if (scaled_before && !scale(picture)) return {};
+  if (auto status = repeat_until(slot_of(source_index(picture.pts)), picture.received); !status) {
+    return status;
   }
-  if (!scale(picture)) return {};
+  if (scaled_before ? canvas_lost_ : !scale(picture)) return {};
   return encode_placed(picture);
 }
 
@@ -502,6 +645,16 @@ Status VideoTranscoder::Line::restart(Picture& picture) {
   return encode_placed(picture);
 }
 
+// Fills the slots before `slot` with the canvas; none if it is lost, or is on the way.
+Status VideoTranscoder::Line::repeat_until(Slot slot, const Instant& received) {
+  while (next_slot_ < slot && !canvas_lost_) {
+    const auto filled = next_slot_;
+    if (auto status = encode_next(received); !status) return status;
+    if (next_slot_ > filled) ++stats_.slots_duplicated;
+  }
+  return {};
+}
+
 // The picture is on the canvas, and next_slot_ is its slot.
 Status VideoTranscoder::Line::encode_placed(const Picture& picture) {
   bridging_ = false;
@@ -511,18 +664,38 @@ Status VideoTranscoder::Line::encode_placed(const Picture& picture) {
 }
 
 bool VideoTranscoder::Line::scale(Picture& picture) {
-  if (picture.canvas) std::swap(canvas_, picture.canvas);
-  if (picture.scaled()) return true;
-  // x264 has copied what it was given, so that nobody else holds the canvas.
-  if (scaler_.render(*picture.decoded, *canvas_)) return true;
+  if (picture.held) return !canvas_lost_;
+  // Scaled for an encoder that has been replaced.
+  if (picture.canvas && !encoder_->takes(*picture.canvas)) {
+    picture.canvas = in_memory(*picture.canvas);
+    if (!picture.canvas) {
+      ++stats_.pictures_dropped;
+      return false;
+    }
+  }
+  if (picture.canvas) {
+    std::swap(canvas_, picture.canvas);
+    canvas_lost_ = false;
+    return true;
+  }
+  // The encoder has copied what it was given, so that nobody else holds the canvas.
+  if (scaler_->render(*picture.decoded, *canvas_)) {
+    unscaled_in_row_ = 0;
+    canvas_lost_ = false;
+    return true;
+  }
+  ++unscaled_in_row_;
+  ++unscaled_;
   ++stats_.decode_errors;
   return false;
 }
 
 bool VideoTranscoder::Line::keep_scaled(Picture& picture) {
   if (picture.scaled()) return true;
-  auto canvas = scaler_.make_canvas();
-  if (!scaler_.render(*picture.decoded, *canvas)) {
+  auto canvas = scaler_->make_canvas();
+  if (!scaler_->render(*picture.decoded, *canvas)) {
+    ++unscaled_in_row_;
+    ++unscaled_;
     ++stats_.decode_errors;
     return false;
   }
@@ -538,9 +711,16 @@ Status VideoTranscoder::Line::encode_next(const Instant& received) {
   const auto& grid = description.grid;
   const bool sync = discontinuity_ || next_slot_ % grid.samples_per_segment == 0;
   const auto begun = settings_.clock ? settings_.clock->now().steady : SteadyTime{};
-  auto data = encoder_->encode(*canvas_, sync ? PictureKind::kIdr : PictureKind::kAny);
+  // An encoder that took over within a segment begins with an IDR picture there, for decoders: no
+  // player is told to start at it.
+  auto data =
+      encoder_->encode(*canvas_, sync || encoder_is_new_ ? PictureKind::kIdr : PictureKind::kAny);
   if (settings_.clock) encoding_ += (settings_.clock->now().steady - begun - encoding_) / 8;
-  if (!data) return std::unexpected(std::move(data.error()));
+  if (!data) {
+    if (auto moved = move_on(std::move(data.error()), Part::kEncoder); !moved) return moved;
+    return canvas_lost_ ? Status() : encode_next(received);  // once for each pairing at most
+  }
+  encoder_is_new_ = false;
   const auto time = time_of(next_slot_, description.frame_rate);
   media::Sample sample{.decode_time = next_slot_ * grid.sample_duration,
                        .sync = sync,
@@ -561,7 +741,10 @@ Status VideoTranscoder::Line::encode_next(const Instant& received) {
 
 // Viewers of the stream need none: what fails here is counted, and the stream goes on.
 void VideoTranscoder::Line::make_still(PresentationTime time, WallTime captured) {
-  auto still = stills_.make(*canvas_, time, captured);
+  const auto fetched = canvas_->hw_frames_ctx ? in_memory(*canvas_) : nullptr;
+  // What the device does not give back cannot be scaled: that fails in make(), once until it is due
+  // again.
+  const auto still = stills_.make(fetched ? *fetched : *canvas_, time, captured);
   if (!still) {
     ++stats_.still_failures;
     return;
@@ -588,6 +771,9 @@ Result<std::unique_ptr<VideoTranscoder>> VideoTranscoder::create(const VideoSett
     return std::unexpected(std::move(trial.error()));
   }
   auto line = std::make_unique<Line>(settings, timeline, sink);
+  if (auto status = line->choose_pairing(); !status) {
+    return std::unexpected(std::move(status.error()));
+  }
   if (auto status = line->begin_turn(codec); !status) {
     return std::unexpected(std::move(status.error()));
   }
@@ -601,6 +787,7 @@ void VideoTranscoder::note_lost() { line_->note_lost(); }
 Status VideoTranscoder::end_turn() { return line_->end_turn(); }
 Status VideoTranscoder::begin_turn(media::Codec codec) { return line_->begin_turn(codec); }
 const TranscodeStats& VideoTranscoder::stats() const { return line_->stats(); }
+const PairingState& VideoTranscoder::pairing() const { return line_->pairing(); }
 
 const media::VideoDescription* VideoTranscoder::description() const {
   return line_->encoder() ? &line_->encoder()->description() : nullptr;
