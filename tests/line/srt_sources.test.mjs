@@ -64,7 +64,7 @@ test('a passphrase and a latency by stream', { timeout: 120_000 }, async (t) => 
   const server = await Server.start(t, {}, [
     'streams:', '  rules:', '    secret:', '      passphrase: battery staple', '      latency_ms: 400', '',
   ].join('\n'));
-  const small = ['--size', '320x180', '--bitrate', '500k'];
+  const small = ['--size', '320x180', '--bitrate', '500k', '--latency', '120'];
   await telling(server, async () => {
     const refused = await run('ffmpeg', ['-hide_banner', '-loglevel', 'error', '-nostdin', '-f', 'lavfi', '-i', 'sine',
       '-c:a', 'aac', '-f', 'mpegts', server.srtUrl('secret')], { codes: Array.from({ length: 256 }, (_, i) => i) });

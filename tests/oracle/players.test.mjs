@@ -48,7 +48,8 @@ const report = async (page, name) => {
 test('stock players', { timeout: (kSeconds + kStarts * 40 + 120) * 2000 * patience }, async (t) => {
   const server = await Server.start(t);
   const step = stepsOf(t, server);
-  const source = ['--codec', 'h264', '--size', '1280x720', '--fps', '30', '--bitrate', '3M'];
+  const source = ['--codec', 'h264', '--size', '1280x720', '--fps', '30', '--bitrate', '3M',
+    '--latency', '120'];
   const publisher = publishWithSource(t, server, 'cam', source);
   await server.untilLive('cam');
 

@@ -10,18 +10,24 @@ function ending(t, child) {
 }
 
 // As the manual says it: ffmpeg reads a file at its own rate and sends it unchanged.
+// What an SRT publisher may be late before its packets are given up. Far more than Mirror's default: a
+// machine that stands still for a moment makes a feed late then, and tears no hole into it.
+const kLatencyMs = 1_000;
+
 export function publishWithFfmpeg(t, server, streamId, file, { input = [], output = [] } = {}) {
   return ending(
     t,
     new Child('ffmpeg', [
       '-hide_banner', '-loglevel', 'warning', '-nostdin', '-re', ...input, '-i', file,
-      '-c', 'copy', ...output, '-f', 'mpegts', server.srtUrl(streamId),
+      '-c', 'copy', ...output, '-f', 'mpegts',
+      `${server.srtUrl(streamId)}&latency=${kLatencyMs * 1_000}`,  // in microseconds
     ]),
   );
 }
 
 export function publishWithSource(t, server, streamId, args = []) {
-  const all = ['--url', server.srtUrl(streamId), ...args];
+  const latency = args.includes('--latency') ? [] : ['--latency', String(kLatencyMs)];
+  const all = ['--url', server.srtUrl(streamId), ...latency, ...args];
   return ending(t, new Child(binary('mirror-source'), all, { env: sourceEnvironment }));
 }
 
