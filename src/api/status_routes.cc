@@ -192,6 +192,10 @@ std::string refusals_json(const std::vector<media::TurnedAway>& turned_away, Wal
   return dump({{"now", iso8601(now)}, {"refusals", std::move(refusals)}});
 }
 
+std::string overload_json(const stream::OverloadStatus& overload) {
+  return dump(to_json(overload));
+}
+
 std::string sources_json(const std::vector<media::FeedState>& feeds, WallTime now) {
   Json sources = Json::array();
   for (const media::FeedState& feed : feeds) sources.push_back(to_json(feed));

@@ -17,6 +17,9 @@ std::string streams_json(const stream::Registry& registry, WallTime now);
 // One stream's object, or empty if there is none of that name.
 std::string stream_json(const stream::Registry& registry, std::string_view key, WallTime now);
 
+// The "overload" object of a stream's: docs/overload.md.
+std::string overload_json(const stream::OverloadStatus& overload);
+
 // {"now": …, "sources": [ … ]}: the feeds that the configuration names, in its order.
 std::string sources_json(const std::vector<media::FeedState>& feeds, WallTime now);
 // {"now": …, "refusals": [ … ]}: publishers turned away, the last ones, oldest first.

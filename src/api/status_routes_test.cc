@@ -48,6 +48,32 @@ TEST_F(StatusJsonTest, AStreamWithoutAPictureIsListedWithoutAPlaylist) {
   EXPECT_EQ(json["transport_stream"]["pat_errors"], 0);
 }
 
+TEST_F(StatusJsonTest, SaysWhatOverloadCosts) {
+  const auto publication =
+      registry_.open({*media::StreamKey::parse("cam1"), "srt", "192.0.2.1:40000"});
+  ASSERT_TRUE(publication);
+  const auto json = nlohmann::json::parse(stream_json(registry_, "cam1", WallTime{}));
+  EXPECT_EQ(json["overload"], nlohmann::json({{"level", "none"},
+                                              {"since", nullptr},
+                                              {"why", nullptr},
+                                              {"skipped_units", 0},
+                                              {"catch_ups", 0}}));
+}
+
+TEST(OverloadJsonTest, HasALevelAReasonAndATime) {
+  const stream::OverloadStatus overload{.level = transcode::Effort::kReferenceOnly,
+                                        .since = WallTime{} + 1s,
+                                        .why = "transcoding fell 512 ms behind again",
+                                        .skipped_units = 71,
+                                        .catch_ups = 2};
+  EXPECT_EQ(nlohmann::json::parse(overload_json(overload)),
+            nlohmann::json({{"level", "reference_only"},
+                            {"since", "1970-01-01T00:00:01.000Z"},
+                            {"why", "transcoding fell 512 ms behind again"},
+                            {"skipped_units", 71},
+                            {"catch_ups", 2}}));
+}
+
 class TwoFeeds final : public media::FeedReporter {
  public:
   std::vector<media::FeedState> feeds() const override {
