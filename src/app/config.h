@@ -99,8 +99,9 @@ struct Config {
   // Who may publish, and what becomes of a stream whose publisher is away.
   struct Publish {
     enum class Policy { kTakeover, kReject };
-    Policy policy = Policy::kTakeover;  // a second publisher with the key of a live stream
-    std::string token;                  // asked of every publisher that calls in; empty: none
+    Policy policy = Policy::kTakeover;         // a second publisher with the key of a live stream
+    std::chrono::milliseconds silence{1'000};  // then a key is free, whoever holds it
+    std::string token;  // asked of every publisher that calls in; empty: none
 
     struct Webhook {
       std::string url;     // http:// or https://; empty: nobody is asked

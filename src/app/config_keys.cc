@@ -400,10 +400,10 @@ std::vector<Key> make_keys() {
 
       {"publish.policy", enum_choice<&C::publish, &C::Publish::policy, kPolicies>(),
        "What becomes of a publisher whose key is live already. takeover: it is let in and the "
-       "other "
-       "one is sent away, at most once in 2 s a stream. reject: it is refused, unless the other "
-       "one "
-       "has been silent for a second."},
+       "other one is sent away, at most once in 2 s a stream. reject: it is refused, unless the "
+       "other one has been silent for publish.silence_ms."},
+      {"publish.silence_ms", integer<&C::publish, &C::Publish::silence>(200, 60'000),
+       "A publisher that has sent nothing for so long has no right to its key any more."},
       {"publish.token", text<&C::publish, &C::Publish::token>(check_token),
        "What publishers must say to be let in (8 to 128 characters; over SRT s= in the stream id); "
        "empty: nothing. Feeds that this file names are not asked.",

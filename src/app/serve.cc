@@ -125,6 +125,7 @@ stream::StreamSettings stream_settings(const Config& config, transcode::PairingS
           .takeover = config.publish.policy == Config::Publish::Policy::kTakeover
                           ? stream::StreamSettings::Takeover::kAlways
                           : stream::StreamSettings::Takeover::kWhenSilent,
+          .takeover_after = config.publish.silence,
           .queue_units_max = transcode.queue_frames,
           .queue_bytes_max = transcode.queue_bytes,
           .queue_age_max = std::chrono::milliseconds(transcode.queue_milliseconds)};

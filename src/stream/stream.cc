@@ -411,7 +411,8 @@ void Stream::publish_status(Running& running, Instant now) {
 // The state, and why it is this one.
 void Stream::judge(const Running& running, Instant now, StreamStatus& status) const {
   const auto turn = turn_.read();
-  const bool over = turn && turn->over;
+  // Not before all of it is shown: what it sent last may still be queued.
+  const bool over = turn && turn->over && running.turn_ended;
   const bool watchable = presentation_.read() != nullptr;
   const std::string& error = running.line.error();
   const auto is = [&status](State state, std::string why) {

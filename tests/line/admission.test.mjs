@@ -73,7 +73,7 @@ test('a second publisher takes the key over, and viewers go on', { timeout: 180_
 });
 
 test('reject: a second publisher is refused', { timeout: 120_000 }, async (t) => {
-  const server = await Server.start(t, { MIRROR_PUBLISH_POLICY: 'reject' });
+  const server = await Server.start(t, { MIRROR_PUBLISH_POLICY: 'reject', MIRROR_PUBLISH_SILENCE_MS: '30000' });
   publishTone(t, server, 'cam');
   await telling(server, async () => {
     const before = await server.untilStream('cam', 'has tracks', (stream) => stream.source.tracks.length > 0);

@@ -13,7 +13,7 @@ import {
 test('bad publishers are told so, and a good one goes on', { timeout: 180_000 }, async (t) => {
   const card = await testCard({ seconds: 40, args: ['--bitrate', '500k'] });
   const mpeg2 = await mpeg2Card(10);
-  const server = await Server.start(t, { MIRROR_PUBLISH_POLICY: 'reject' });
+  const server = await Server.start(t, { MIRROR_PUBLISH_POLICY: 'reject', MIRROR_PUBLISH_SILENCE_MS: '30000' });
   publishWithFfmpeg(t, server, 'good', card);
   await server.untilLive('good');
   const viewer = new Viewer(t, server, 'good');
@@ -153,7 +153,7 @@ test('bad publishers are told so, and a good one goes on', { timeout: 180_000 },
 });
 
 test('mirror-source is told that its key is taken, and waits', { timeout: 120_000 }, async (t) => {
-  const server = await Server.start(t, { MIRROR_PUBLISH_POLICY: 'reject' });
+  const server = await Server.start(t, { MIRROR_PUBLISH_POLICY: 'reject', MIRROR_PUBLISH_SILENCE_MS: '30000' });
   const args = ['--size', '320x180', '--bitrate', '300k', '--no-audio'];
   const holder = publishWithSource(t, server, 'one', args);
   await telling(server, async () => {

@@ -79,8 +79,11 @@ test('the origin', { timeout: 180_000 }, async (t) => {
   });
 
   await step('ranges and validators of media', async () => {
-    const list = await viewer.playlist('v360');
-    const target = `v360/${list.segments.filter((segment) => segment.complete).at(-1).uri}`;
+    const target = await eventually('a whole segment', async () => {
+      const { segments } = await viewer.playlist('v360');
+      const newest = segments.filter((segment) => segment.complete).at(-1);
+      return newest && `v360/${newest.uri}`;
+    });
     const whole = await viewer.get(target);
     assert.equal(whole.headers['accept-ranges'], 'bytes');
     const some = await viewer.get(target, { headers: { range: 'bytes=10-99' } });
