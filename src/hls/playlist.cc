@@ -14,8 +14,15 @@ namespace {
 
 using Out = std::back_insert_iterator<std::string>;
 
+// How much longer than it is the first part of a segment is said to be: 10 us. Shaka Player 5 puts
+// negative timestamp offsets 1 ms too high and corrects them whenever that is 1 ms or more, which
+// it is or is not by the rounding of doubles; each correction costs the pictures up to the next
+// IDR. The parts behind the first lie 10 us late by this, so that it is less, always (ADR 5).
+constexpr std::uint64_t kFirstPartExcess = 1;
+
 void write_part(Out out, const WindowSettings& settings, PartPosition at, const Part& part) {
-  const auto ticks = span_ticks(settings.grid, part.decode_time, part.samples);
+  const auto ticks = span_ticks(settings.grid, part.decode_time, part.samples) +
+                     (at.part == 0 ? kFirstPartExcess : 0);
   fmt::format_to(out, "#EXT-X-PART:DURATION={},URI=\"{}/{}.{}.m4s\"{}{}\n", format_seconds(ticks),
                  settings.epoch, at.segment, at.part, part.independent ? ",INDEPENDENT=YES" : "",
                  part.gap ? ",GAP=YES" : "");
@@ -112,7 +119,8 @@ std::string format_date(WallTime date) {
 }
 
 std::string render_head(const media::SampleGrid& grid) {
-  const std::uint64_t part_target = duration_ticks(grid, grid.samples_per_part, Rounding::kUp);
+  const std::uint64_t part_target =
+      duration_ticks(grid, grid.samples_per_part, Rounding::kUp) + kFirstPartExcess;
   const std::string part_hold_back = format_seconds(3 * part_target);
   return fmt::format(
       "#EXTM3U\n"

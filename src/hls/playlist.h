@@ -32,7 +32,7 @@ std::uint64_t duration_ticks(const media::SampleGrid& grid, std::uint64_t sample
 // What `samples` last that begin at `from` (timescale units, not negative), as the difference of
 // two times each cut to ticks. So durations add up to the media's own time without an error that
 // grows: players place segments by adding them, and compare that with the dates. At most
-// duration_ticks(…, kUp), so that no full part is above PART-TARGET.
+// duration_ticks(…, kUp): no full part is above that.
 std::uint64_t span_ticks(const media::SampleGrid& grid, std::int64_t from, std::uint64_t samples);
 
 // Ticks as decimal seconds: 10010 is "0.10010".

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <string>
+
 #include "hls/bandwidth.h"
 #include "hls/playlist.h"
 #include "hls/scripted_feed.h"
@@ -172,6 +175,44 @@ TEST(PlaylistNumbers, DurationsAddUpWithoutAnError) {
   EXPECT_EQ(sum, static_cast<std::uint64_t>(time) * kTicksPerSecond / 48'000);
   constexpr std::int64_t kCenturies = std::int64_t{48'000} * 100 * 366 * 86'400;
   EXPECT_EQ(span_ticks(aac, kCenturies, 48'000), 1'024 * kTicksPerSecond);
+}
+
+// Where Shaka Player 5.2 puts parts whose media lies later than their place in its presentation
+// (streaming since before it came): the offset that it set at a segment's first part is 1 ms higher
+// than it computed, and it computes it again for each part, in doubles. A millisecond of difference
+// and it resets the decoder, in mid-segment.
+TEST(PlaylistNumbers, NoPartBehindTheFirstLooksAMillisecondOff) {
+  for (const media::FrameRate rate :
+       {media::FrameRate{30, 1}, {25, 1}, {24, 1}, {30'000, 1'001}, {24'000, 1'001}}) {
+    const WindowSettings settings{.epoch = "e", .grid = media::SampleGrid::for_video(rate)};
+    const auto& grid = settings.grid;
+    const auto frame = static_cast<std::int64_t>(grid.sample_duration);
+    for (std::int64_t number = 1; number < 2'000; ++number) {
+      Segment segment;
+      segment.decode_time = number * grid.samples_per_segment * frame;
+      std::int64_t slot = 0;
+      while (slot < grid.samples_per_segment) {
+        segment.parts.push_back({.samples = static_cast<std::uint32_t>(grid.samples_per_part),
+                                 .decode_time = segment.decode_time + slot * frame});
+        slot += grid.samples_per_part;
+      }
+      const std::string text = render_segment(settings, segment).parts;
+      const auto media_seconds = [&](const Part& part) {
+        return static_cast<double>(part.decode_time) / static_cast<double>(grid.timescale);
+      };
+      const double presentation_start = 0.001 * static_cast<double>(number * 37 % 10'000 + 1);
+      double start = media_seconds(segment.parts.front()) - presentation_start;
+      const double set = start - media_seconds(segment.parts.front()) + 0.001;
+      std::size_t at = 0;
+      for (const Part& part : segment.parts) {
+        if (&part != &segment.parts.front()) {
+          ASSERT_LT(std::abs(set - (start - media_seconds(part))), 0.001) << text;
+        }
+        at = text.find("DURATION=", at) + std::string_view("DURATION=").size();
+        start += std::stod(text.substr(at));
+      }
+    }
+  }
 }
 
 TEST(PlaylistNumbers, DatesAreUtcWithMilliseconds) {
