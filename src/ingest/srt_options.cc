@@ -1,11 +1,16 @@
 #include "ingest/srt_options.h"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <srt/access_control.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <string_view>
+
+#include "ingest/receive_buffer.h"
 
 namespace mirror::ingest {
 namespace {
@@ -115,15 +120,27 @@ bool set_passphrase(SRTSOCKET socket, const std::string& passphrase) {
                          static_cast<int>(passphrase.size())) != SRT_ERROR;
 }
 
-int granted_receive_buffer(int wanted) {
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return 0;
-  int granted = 0;
-  socklen_t size = sizeof granted;
-  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &wanted, sizeof wanted);
-  getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &size);
-  close(fd);
-  return granted / 2;  // it is reported doubled
+Result<int> bind_to(const SrtSocket& socket, const Address& address, bool v6_only,
+                    int receive_buffer_bytes) {
+  const int family = address.get()->sa_family;
+  const int fd = ::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return fail("{}", std::strerror(errno));
+  const int only = v6_only ? 1 : 0;
+  const bool ours = (family != AF_INET6 ||
+                     ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) == 0) &&
+                    ::bind(fd, address.get(), address.size) == 0;
+  if (!ours) {
+    const int why = errno;
+    ::close(fd);
+    return fail("{}",
+                why == EADDRINUSE ? "the port is in use by another program" : std::strerror(why));
+  }
+  if (family == AF_INET6) socket.set(SRTO_IPV6ONLY, only);
+  if (srt_bind_acquire(socket.id(), fd) == SRT_ERROR) {
+    ::close(fd);
+    return fail("{}", srt_getlasterror_str());
+  }
+  return size_receive_buffer(fd, receive_buffer_bytes);  // libsrt has asked for it in its own way
 }
 
 std::string reject_text(int code) {

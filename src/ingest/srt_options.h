@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "ingest/srt_address.h"
 #include "ingest/srt_socket.h"
 
 namespace mirror::ingest {
@@ -49,9 +50,11 @@ Status set_transport(const SrtSocket& socket, const SrtTransport& transport);
 bool set_latency(SRTSOCKET socket, std::chrono::milliseconds latency, std::int64_t bitrate_bps);
 bool set_passphrase(SRTSOCKET socket, const std::string& passphrase);
 
-// What the kernel grants of `wanted` bytes of UDP receive buffer (net.core.rmem_max limits it, and
-// libsrt does not tell).
-int granted_receive_buffer(int wanted);
+// Binds to a UDP socket of ours with so much of a receive buffer as can be had, and returns what
+// was granted. libsrt itself would ask for no more than net.core.rmem_max, and not tell. An IPv6
+// address that is unspecified hears IPv4, too, unless `v6_only`.
+Result<int> bind_to(const SrtSocket& socket, const Address& address, bool v6_only,
+                    int receive_buffer_bytes);
 
 // "conflict (1409)": a reject code as the SRT Access Control Guidelines name it, or libsrt itself.
 std::string reject_text(int code);

@@ -68,7 +68,6 @@ class UdpPort {
   static Result<UdpPort> open_socket(int family, const UdpPortSettings& settings,
                                      const IpAddress& address);
   Status join(const UdpPortSettings& settings, const IpAddress& group) const;
-  void size_buffer(int wanted);
 
   int fd_ = -1;
   int family_ = AF_UNSPEC;
