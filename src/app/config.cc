@@ -425,10 +425,27 @@ std::string help_text(const Key& key) {
   return help + fmt::format("{}{}.", help.empty() ? "" : " ", range);
 }
 
+// "https://example.org:8443" of an address that has it: RFC 3986's scheme, host and port.
+std::string host_of(std::string_view url) {
+  const std::size_t after_scheme = url.find("://");
+  if (after_scheme == std::string_view::npos) return {};
+  const std::size_t from = after_scheme + 3;
+  // Whoever reads the address may end its authority at a backslash, too.
+  std::string_view authority = url.substr(from, url.find_first_of("/?#\\", from) - from);
+  if (const auto at = authority.rfind('@'); at != std::string_view::npos) {
+    authority.remove_prefix(at + 1);
+  }
+  return fmt::format("{}{}", url.substr(0, from), authority);
+}
+
 void append_value(std::string& out, std::string_view indent, const Draft& draft, const Key& key) {
   const std::string value = value_text(draft, key);
   const bool is_unset = value == "\"\"";
-  if (key.shown == Key::Shown::kNever && !is_unset) {
+  if (key.shown == Key::Shown::kHost && !is_unset) {
+    Draft copy = draft;
+    const std::string host = host_of(std::get<TextKey>(key.kind).in(copy));
+    out += fmt::format("{}# {}: set, at {}; not shown whole\n", indent, key.name(), host);
+  } else if (key.shown == Key::Shown::kNever && !is_unset) {
     out += fmt::format("{}# {}: set, not shown\n", indent, key.name());
   } else if (key.path == "state_dir" && is_unset) {
     out += fmt::format("{}# {}: /var/lib/mirror\n", indent, key.name());

@@ -411,7 +411,8 @@ std::vector<Key> make_keys() {
       {"publish.webhook_url", webhook_text<&C::Publish::Webhook::url>(check_webhook_url),
        "Who else decides: each publication is told to this http:// or https:// address by POST, "
        "and "
-       "begins when the answer is 2xx; see docs/admission.md. Empty: nobody is asked."},
+       "begins when the answer is 2xx; see docs/admission.md. Empty: nobody is asked.",
+       Key::Shown::kHost},
       {"publish.webhook_secret", webhook_text<&C::Publish::Webhook::secret>(check_webhook_secret),
        "The key of the requests' HMAC-SHA256 signature (16 to 256 characters).",
        Key::Shown::kNever},

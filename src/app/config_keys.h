@@ -67,7 +67,8 @@ struct RealKey {
 };
 
 struct Key {
-  enum class Shown { kYes, kNever };
+  // kHost: of an address no more than scheme, host and port; user, path and query may be secrets.
+  enum class Shown { kYes, kHost, kNever };
 
   std::string_view path;
   std::variant<TextKey, ListKey, BoolKey, ChoiceKey, IntegerKey, RealKey> kind;

@@ -259,13 +259,15 @@ TEST(Config, WhatIsRenderedReadsBackTheSame) {
 TEST(Config, NeverShowsASecret) {
   const std::string text = render(config_of(R"(
 srt: { passphrase: correct horse }
-publish: { token: horse-token, webhook_url: "https://example.org", webhook_secret: horse-horse-horse }
+publish: { token: horse-token, webhook_url: "https://horse:horses@example.org:8443/horse?token=horse#horse", webhook_secret: horse-horse-horse }
 streams: { rules: { cam1: { passphrase: horse horse, token: horses-for-cam1 } } }
 sources: [{ stream: cam2, url: "srt://a:1", stream_id: "#!::r=x,s=horse", passphrase: horse horse }]
 )"));
   EXPECT_THAT(text, Not(HasSubstr("horse")));
   EXPECT_THAT(text, HasSubstr("  # passphrase: set, not shown\n"));
   EXPECT_THAT(text, HasSubstr("  # token: set, not shown\n"));
+  EXPECT_THAT(text,
+              HasSubstr("  # webhook_url: set, at https://example.org:8443; not shown whole\n"));
   EXPECT_THAT(text, HasSubstr("  # webhook_secret: set, not shown\n"));
   EXPECT_THAT(text, HasSubstr("    \"cam1\":\n"
                               "      # passphrase: set, not shown\n"
@@ -274,6 +276,24 @@ sources: [{ stream: cam2, url: "srt://a:1", stream_id: "#!::r=x,s=horse", passph
                               "    url: \"srt://a:1\"\n"
                               "    # stream_id: set, not shown\n"
                               "    # passphrase: set, not shown\n"));
+}
+
+TEST(Config, ShowsOfTheWebhookNoMoreThanItsHost) {
+  const auto shown = [](const std::string& url) {
+    const std::string text = render(config_of(
+        fmt::format("publish: {{ webhook_url: '{}', webhook_secret: sixteen-at-least }}", url)));
+    const std::size_t from = text.find("webhook_url: ");
+    return text.substr(from, text.find('\n', from) - from);
+  };
+  const std::string expected = "webhook_url: set, at https://h.example:1; not shown whole";
+  for (const std::string url :
+       {"https://h.example:1", "https://h.example:1/hooks/SECRET", "https://h.example:1?t=SECRET",
+        "https://u:SECRET@h.example:1", "https://u:p@SECRET@h.example:1/a@b?c@d",
+        R"(https://h.example:1\SECRET@x)"}) {
+    EXPECT_EQ(shown(url), expected) << url;
+  }
+  EXPECT_EQ(shown("http://[::1]:9000/x"),
+            "webhook_url: set, at http://[::1]:9000; not shown whole");
 }
 
 TEST(Config, ReadsRulesAndLists) {

@@ -47,6 +47,13 @@ void introduce_siblings(const std::vector<Presentation::Rendition>& renditions) 
   }
 }
 
+// What a rendition is stated to peak at, at least. A stream that begins in the dark would state
+// less than its pictures have a second later, and while not all segments exist the attribute is
+// that of similar content (RFC 8216bis, 4.4.6.2).
+std::uint32_t configured_bps(const media::TrackDescription& track) {
+  return std::visit([](const auto& one) { return one.bitrate_bps; }, track);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Presentation>> Presentation::create(
@@ -152,7 +159,8 @@ void Presentation::publish_multivariant() {
     summaries.push_back({.name = rendition.name,
                          .track = &rendition.track,
                          .codec = cmaf::codec_string(rendition.track),
-                         .peak_bps = lines_[i].bandwidth.peak_bps(),
+                         .peak_bps = std::max<std::uint64_t>(lines_[i].bandwidth.peak_bps(),
+                                                             configured_bps(rendition.track)),
                          .average_bps = lines_[i].bandwidth.average_bps()});
   }
   ++multivariants_;

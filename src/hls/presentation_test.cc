@@ -87,6 +87,19 @@ TEST_F(PresentationTest, MultivariantIsRenderedAnewWithEachSegment) {
   EXPECT_NE(presentation_->multivariant(), first);
 }
 
+TEST_F(PresentationTest, BandwidthIsNeverBelowWhatTheEncodersWereTold) {
+  media::TrackDescription video = video_;
+  std::get<media::VideoDescription>(video).bitrate_bps =
+      40'000'000;  // of which this feed has little
+  auto made = Presentation::create({.epoch = "e1"}, {{"v360", video}}, wake_);
+  ASSERT_TRUE(made);
+  for (int i = 0; i < 15; ++i) (*made)->push(0, video_feed_.next());
+  const auto multivariant = (*made)->multivariant();
+  ASSERT_NE(multivariant, nullptr);
+  const std::string text = multivariant->low_latency->text();
+  EXPECT_NE(text.find("#EXT-X-STREAM-INF:BANDWIDTH=40000000,"), std::string::npos) << text;
+}
+
 TEST_F(PresentationTest, FinishEndsEveryRendition) {
   push_video(4);
   presentation_->finish();

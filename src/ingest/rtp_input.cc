@@ -118,7 +118,8 @@ class RtpInput::Medium final : public rtp::PacketSink {
  private:
   RtpInput& input_;
   const std::size_t index_;
-  std::uint16_t last_sequence_ = 0;  // that was passed on
+  std::uint16_t last_sequence_ = 0;                     // that was passed on
+  std::size_t ts_packets_max_ = kTsPacketsPerDatagram;  // that a datagram of the sender's had
 
  public:
   rtp::Receiver receiver;
@@ -166,9 +167,10 @@ void RtpInput::Medium::on_packet(const rtp::Packet& packet, bool gap, Instant re
     }
     if (gap && input_.feed_) {
       const auto missing = static_cast<std::uint16_t>(packet.sequence - last_sequence_ - 1);
-      input_.feed_->demuxer->lose(missing * kTsPacketsPerDatagram);
+      input_.feed_->demuxer->lose(missing * ts_packets_max_);
     }
     last_sequence_ = packet.sequence;
+    ts_packets_max_ = std::max(ts_packets_max_, packet.payload.size() / kTsPacketBytes);
     input_.on_transport_stream(packet.payload, received);
     return;
   }
@@ -178,6 +180,7 @@ void RtpInput::Medium::on_packet(const rtp::Packet& packet, bool gap, Instant re
 
 void RtpInput::Medium::on_sender_changed() {
   rtcp_sender.reset();
+  ts_packets_max_ = kTsPacketsPerDatagram;
   if (input_.fec_) input_.fec_->reset();
   if (input_.is_transport_stream()) {
     input_.displaced_ = false;
@@ -265,6 +268,18 @@ void RtpInput::push_fec(std::span<const std::uint8_t> datagram, const RemoteAddr
   }
   fec_last_ = now.steady;
   fec_->push_fec(datagram);
+}
+
+void RtpInput::count_cut(std::size_t bytes_max, Instant now) {
+  if (stopped_) return;
+  last_any_ = now.steady;
+  ++strange_;
+  if (std::exchange(warned_cut_, true)) return;
+  log_.warning("ingest", "datagrams come that are longer than any that is taken; they are dropped",
+               {{"stream", settings_.stream.text()},
+                {"endpoint", settings_.endpoint},
+                {"bytes_max", bytes_max},
+                {"remedy", "send seven packets of MPEG-TS in a datagram (1,316 bytes)"}});
 }
 
 void RtpInput::push_media(std::size_t medium, std::span<const std::uint8_t> datagram,

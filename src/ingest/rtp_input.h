@@ -76,8 +76,10 @@ class RtpInput {
                   const RemoteAddress& from, Instant now);
   void push_rtcp(std::size_t medium, std::span<const std::uint8_t> datagram,
                  const RemoteAddress& from, Instant now);
-  // A datagram that was longer than any we take.
-  void count_cut() { ++strange_; }
+  // A datagram from nowhere that has a name.
+  void count_strange() { ++strange_; }
+  // A datagram that was longer than `bytes_max`, and of which the rest is lost. Told once.
+  void count_cut(std::size_t bytes_max, Instant now);
   void idle(Instant now);
   // A receiver report that is due, if any (RFC 3550 6.3). Ask until there is none.
   std::optional<Report> take_report(Instant now);
@@ -143,6 +145,7 @@ class RtpInput {
   // Displaced, the feed comes back only when nobody is there to be displaced by it.
   bool displaced_ = false;
   bool warned_unusable_ = false;
+  bool warned_cut_ = false;
   std::optional<SteadyTime> unusable_since_;
 
   media::FeedState state_;

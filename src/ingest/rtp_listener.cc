@@ -30,6 +30,9 @@ constexpr int kMediaCallsPerTurnMax = 8;  // 512 datagrams: 2.7 Gbps
 constexpr int kParityCallsPerTurnMax = 2;
 constexpr seconds kCountInterval{1};
 
+// Parity is longer than what it protects by a header (SMPTE ST 2022-1, 8.4).
+static_assert(UdpPort::Inbox::kBytesMax >= rtp::kDatagramBytesMax + 16);
+
 // What all inputs received since the start, as counters without a label for the stream: per stream
 // the same figures go to its publication.
 class RtpMetrics {
@@ -303,8 +306,12 @@ bool RtpListener::Impl::receive(UdpPort& port, int calls_max, RtpInput& input, T
     const Instant now = clock.now();
     for (const UdpPort::Datagram& datagram : datagrams) {
       const auto from = RemoteAddress::of(*datagram.from);
-      if (datagram.cut || !from) {
-        input.count_cut();
+      if (datagram.cut) {
+        input.count_cut(UdpPort::Inbox::kBytesMax, now);
+        continue;
+      }
+      if (!from) {
+        input.count_strange();
         continue;
       }
       take(datagram.bytes, *from, now);

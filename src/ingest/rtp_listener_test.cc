@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <thread>
@@ -24,10 +25,10 @@ using test::Seen;
 using testing::HasSubstr;
 using State = media::FeedState::State;
 
-Datagram null_packets() {
+Datagram null_packets(int count = 7) {
   Datagram made;
-  for (int i = 0; i < 7; ++i) {
-    made.insert(made.end(), {0x47, 0x1f, 0xff, static_cast<std::uint8_t>(0x10 | i)});
+  for (int i = 0; i < count; ++i) {
+    made.insert(made.end(), {0x47, 0x1f, 0xff, static_cast<std::uint8_t>(0x10 | (i & 0xf))});
     made.resize(made.size() + 184, 0xff);
   }
   return made;
@@ -63,12 +64,12 @@ class RtpListenerTest : public testing::Test {
   }
   // Packets of a feed until the gate has opened it.
   void send_until_open(const UdpPort& from, const std::string& key, const std::string& host,
-                       std::uint16_t port, bool with_rtp = true) {
+                       std::uint16_t port, bool with_rtp = true, int ts_packets = 7) {
     const auto give_up = std::chrono::steady_clock::now() + kDeadline;
     for (std::uint16_t n = 0; gate.seen(key).opened == 0; ++n) {
       ASSERT_LT(std::chrono::steady_clock::now(), give_up);
-      const Datagram datagram =
-          with_rtp ? rtp::test::packet({.sequence = n}, null_packets()) : null_packets();
+      const Datagram payload = null_packets(ts_packets);
+      const Datagram datagram = with_rtp ? rtp::test::packet({.sequence = n}, payload) : payload;
       EXPECT_TRUE(from.send(datagram, {*IpAddress::parse(host), port, 0}));
       std::this_thread::sleep_for(1ms);  // paces the sender, no more
     }
@@ -76,7 +77,15 @@ class RtpListenerTest : public testing::Test {
   State state_of(std::size_t index) const { return listener->feeds().at(index).state; }
 
   FakeGate gate;
-  const Log log{LogLevel::kError, LogFormat::kReadable};
+  // What was logged so far.
+  std::string logged() const {
+    std::string text(static_cast<std::size_t>(::lseek(log_file, 0, SEEK_END)), '\0');
+    text.resize(static_cast<std::size_t>(::pread(log_file, text.data(), text.size(), 0)));
+    return text;
+  }
+
+  const int log_file = ::memfd_create("log", MFD_CLOEXEC);
+  const Log log{LogLevel::kInfo, LogFormat::kReadable, log_file};
   Metrics metrics;
   const SystemClock clock;
   std::unique_ptr<RtpListener> listener;
@@ -98,6 +107,37 @@ TEST_F(RtpListenerTest, FeedsOfBothFamiliesBegin) {
   EXPECT_EQ(gate.seen("one").closed, 1);
   EXPECT_EQ(state_of(0), State::kReconnecting);
   listener->stop();  // again is nothing
+}
+
+// 47 packets of MPEG-TS fill a jumbo frame of 9,000 bytes, with RTP's 12, UDP's 8 and IP's 20.
+TEST_F(RtpListenerTest, TakesJumboDatagrams) {
+  const std::uint16_t by_rtp = free_port();
+  const std::uint16_t by_udp = free_port();
+  listen({.address = "127.0.0.1", .inputs = {input("rtp", by_rtp), input("udp", by_udp)}});
+  const UdpPort sender = open_port("127.0.0.1");
+  send_until_open(sender, "rtp", "127.0.0.1", by_rtp, true, 47);
+  send_until_open(sender, "udp", "127.0.0.1", by_udp, false, 47);
+  const auto whole = [](const Seen& seen) { return seen.packets > 0 && seen.packets % 47 == 0; };
+  EXPECT_TRUE(gate.wait_for("rtp", whole));
+  EXPECT_TRUE(gate.wait_for("udp", whole));
+}
+
+TEST_F(RtpListenerTest, TellsOfDatagramsThatAreTooLong) {
+  const std::uint16_t port = free_port();
+  listen({.address = "127.0.0.1", .inputs = {input("cam", port)}});
+  const UdpPort sender = open_port("127.0.0.1");
+  const Datagram long_one(UdpPort::Inbox::kBytesMax + 1, 0x47);
+  const RemoteAddress to{*IpAddress::parse("127.0.0.1"), port, 0};
+  EXPECT_TRUE(sender.send(long_one, to));
+  EXPECT_TRUE(sender.send(long_one, to));
+  send_until_open(sender, "cam", "127.0.0.1", port);
+  listener->stop();
+  const std::string text = logged();
+  const auto told = text.find("longer than any that is taken");
+  ASSERT_NE(told, std::string::npos) << text;
+  EXPECT_EQ(text.find("longer than any", told + 1), std::string::npos) << "told once\n" << text;
+  EXPECT_THAT(text, HasSubstr("bytes_max=9216"));
+  EXPECT_EQ(metrics.render().find("mirror_rtp_strange_packets_total 0"), std::string::npos);
 }
 
 TEST_F(RtpListenerTest, AnswersTheSendersReport) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "ingest/srt_options.h"
+
 namespace mirror::ingest {
 namespace {
 
@@ -25,6 +27,7 @@ SrtConnection::SrtConnection(SrtSocket socket, media::PublishRequest request,
       request_(std::move(request)),
       began_(now.steady),
       latency_(socket_.get_int(SRTO_RCVLATENCY)),
+      buffer_bytes_(socket_.get_int(SRTO_RCVBUF)),
       publication_(std::move(publication)),
       demuxer_({}, *publication_) {
   reported_.latency_ms = static_cast<int>(latency_.count());
@@ -95,6 +98,7 @@ void SrtConnection::warn_once(Instant now, const Log& log) {
   constexpr seconds kProgrammeWithin(10);
   constexpr seconds kRoundTripKnownAfter(10);  // libsrt begins with a guess of 100 ms
   const auto age = now.steady - began_;
+  if (buffer_bytes_ < receive_buffer_bytes(latency_, kFeedBitrateMax)) warn_of_small_buffer(log);
   const bool synchronised = demuxer_.stats().packets > 0;
   if (!synchronised && age >= kSyncWithin) {
     warn(Warning::kNoSync, "what the publisher sends is not an MPEG transport stream", log);
@@ -109,10 +113,27 @@ void SrtConnection::warn_once(Instant now, const Log& log) {
   }
 }
 
+bool SrtConnection::first(Warning what) {
+  return !std::exchange(warned_[static_cast<std::size_t>(what)], true);
+}
+
+// The other end asked for more latency than the buffer was made for; what does not fit in is lost
+// though it came.
+void SrtConnection::warn_of_small_buffer(const Log& log) {
+  if (!first(Warning::kBufferSmall)) return;
+  log.warning("ingest",
+              "the SRT receive buffer is small for the latency that the other end asks for; of a "
+              "faster feed it loses packets",
+              {{"stream", request_.key.text()},
+               {"remote", request_.remote},
+               {"latency_ms", latency_.count()},
+               {"bitrate_bps_max", bitrate_that_fits(buffer_bytes_, latency_)},
+               {"remedy", fmt::format("set the stream's own latency_ms, or srt.latency_ms, to {}",
+                                      latency_.count())}});
+}
+
 void SrtConnection::warn(Warning what, std::string_view words, const Log& log) {
-  bool& warned = warned_[static_cast<std::size_t>(what)];
-  if (warned) return;
-  warned = true;
+  if (!first(what)) return;
   log.warning("ingest", words,
               {{"stream", request_.key.text()},
                {"remote", request_.remote},

@@ -51,16 +51,19 @@ class SrtConnection {
   static constexpr std::size_t kMessageBytesMax = 1500;
 
   WallTime captured(Instant now, std::int64_t srt_now_us, std::int64_t play_time_us) const;
-  enum class Warning { kNoSync, kNoProgramme, kLatencyShort };
-  static constexpr std::size_t kWarnings = 3;
+  enum class Warning { kNoSync, kNoProgramme, kLatencyShort, kBufferSmall };
+  static constexpr std::size_t kWarnings = 4;
   void warn_once(Instant now, const Log& log);
   void warn(Warning what, std::string_view words, const Log& log);
+  bool first(Warning what);
+  void warn_of_small_buffer(const Log& log);
 
   const SrtSocket socket_;
   const media::PublishRequest request_;
   const SteadyTime began_;
   media::TransportStats reported_;
   const std::chrono::milliseconds latency_;  // as negotiated
+  const int buffer_bytes_;                   // libsrt's, as granted
   const std::unique_ptr<media::Publication> publication_;
   mpegts::Demuxer demuxer_;
   std::array<bool, kWarnings> warned_{};

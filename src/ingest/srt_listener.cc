@@ -90,7 +90,12 @@ Status check(const SrtSettings& settings) {
   return {};
 }
 
-Result<SrtSocket> listen_on(const SrtSettings& settings, const std::string& text, bool v6_only,
+struct Listening {
+  SrtSocket socket;
+  int buffer_bytes = 0;  // of the UDP port, as granted
+};
+
+Result<Listening> listen_on(const SrtSettings& settings, const std::string& text, bool v6_only,
                             srt_listen_callback_fn* callback, void* opaque) {
   const Result<Address> address = numeric_address(text, settings.port);
   if (!address) return std::unexpected(address.error());
@@ -98,22 +103,22 @@ Result<SrtSocket> listen_on(const SrtSettings& settings, const std::string& text
   if (Status status = set_transport(socket, transport_of(settings)); !status) {
     return std::unexpected(std::move(status.error()));
   }
-  if (address->get()->sa_family == AF_INET6) socket.set(SRTO_IPV6ONLY, v6_only ? 1 : 0);
-  if (srt_bind(socket.id(), address->get(), static_cast<int>(address->size)) == SRT_ERROR ||
-      srt_listen_callback(socket.id(), callback, opaque) == SRT_ERROR ||
+  const auto granted = bind_to(socket, *address, v6_only, settings.udp_receive_buffer_bytes);
+  if (!granted) return std::unexpected(granted.error());
+  if (srt_listen_callback(socket.id(), callback, opaque) == SRT_ERROR ||
       srt_listen(socket.id(), kBacklog) == SRT_ERROR) {
     return fail("{}", srt_getlasterror_str());
   }
-  return socket;
+  return Listening{std::move(socket), *granted};
 }
 
 // One socket for both families; IPv4 alone where the machine has no IPv6.
-Result<SrtSocket> listen_on(const SrtSettings& settings, srt_listen_callback_fn* callback,
+Result<Listening> listen_on(const SrtSettings& settings, srt_listen_callback_fn* callback,
                             void* opaque) {
   if (settings.address != "*") {
     return listen_on(settings, settings.address, true, callback, opaque);
   }
-  Result<SrtSocket> both = listen_on(settings, "::", false, callback, opaque);
+  Result<Listening> both = listen_on(settings, "::", false, callback, opaque);
   if (both) return both;
   return listen_on(settings, "0.0.0.0", false, callback, opaque);
 }
@@ -334,9 +339,9 @@ Result<std::unique_ptr<SrtListener>> SrtListener::create(SrtSettings settings,
     return std::unexpected(std::move(status.error()).within(where));
   }
   auto impl = std::make_unique<Impl>(std::move(settings), gate, log, metrics, clock);
-  Result<SrtSocket> socket = listen_on(impl->settings, &Impl::on_handshake, impl.get());
-  if (!socket) return std::unexpected(std::move(socket.error()).within(where));
-  impl->listener = *std::move(socket);
+  Result<Listening> listening = listen_on(impl->settings, &Impl::on_handshake, impl.get());
+  if (!listening) return std::unexpected(std::move(listening.error()).within(where));
+  impl->listener = std::move(listening->socket);
 
   sockaddr_storage bound{};
   int size = sizeof bound;
@@ -347,7 +352,7 @@ Result<std::unique_ptr<SrtListener>> SrtListener::create(SrtSettings settings,
   const int interest = SRT_EPOLL_IN | SRT_EPOLL_ERR;
   impl->epoll = srt_epoll_create();
   srt_epoll_add_usock(impl->epoll, impl->listener.id(), &interest);
-  if (const int granted = granted_receive_buffer(wanted); granted < wanted) {
+  if (const int granted = listening->buffer_bytes; granted < wanted) {
     log.warning("ingest",
                 "the kernel limits the UDP receive buffer; many feeds at once may lose packets",
                 {{"granted_bytes", granted},

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <srt/access_control.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +25,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using media::PublishRefusal;
+using testing::ContainsRegex;
+using testing::Not;
 
 using test::FakeGate;
 using test::kDeadline;
@@ -138,8 +141,15 @@ class SrtListenerTest : public testing::Test {
 
   SrtLibrary library_;
   FakeGate gate_;
-  int null_ = open("/dev/null", O_WRONLY | O_CLOEXEC);
-  Log log_{LogLevel::kDebug, LogFormat::kReadable, null_};
+  // What was logged so far.
+  std::string logged() const {
+    std::string text(static_cast<std::size_t>(lseek(log_file_, 0, SEEK_END)), '\0');
+    text.resize(static_cast<std::size_t>(pread(log_file_, text.data(), text.size(), 0)));
+    return text;
+  }
+
+  int log_file_ = memfd_create("log", MFD_CLOEXEC);
+  Log log_{LogLevel::kDebug, LogFormat::kReadable, log_file_};
   Metrics metrics_;
   SystemClock clock_;
   std::unique_ptr<SrtListener> listener_;
@@ -321,10 +331,38 @@ TEST_F(SrtListenerTest, UserAndTokenGoToTheGate) {
 
 // SRT 409, 700, 1570 ("no room to store packet"): what 50 Mbps need over latency and round trip.
 TEST(SrtOptions, ReceiveBufferHoldsRateTimesLatencyAndRoundTrip) {
-  EXPECT_EQ(receive_buffer_packets(120ms, 50'000'000), 8903);
-  EXPECT_EQ(receive_buffer_packets(8000ms, 50'000'000), 50460);
-  EXPECT_EQ(receive_buffer_packets(120ms, 1'000'000), 8192) << "libsrt's default at least";
+  EXPECT_EQ(receive_buffer_packets(120ms, 50'000'000), 25'600) << "libsrt's flight window at least";
+  EXPECT_EQ(receive_buffer_packets(4000ms, 50'000'000), 26'713);
+  EXPECT_EQ(receive_buffer_packets(8000ms, 50'000'000), 50'460);
   EXPECT_EQ(receive_buffer_packets(8000ms, 1'000'000'000), 1 << 17) << "and not without end";
+}
+
+TEST(SrtOptions, BitrateThatFitsIsTheSameTheOtherWayRound) {
+  const auto fits = [](std::chrono::milliseconds made_for, std::chrono::milliseconds latency) {
+    return bitrate_that_fits(receive_buffer_bytes(made_for, kFeedBitrateMax), latency);
+  };
+  // A caller may ask for this much beyond our 120 ms, and lose nothing of 50 Mbps.
+  EXPECT_GE(fits(120ms, 3800ms), kFeedBitrateMax);
+  EXPECT_LT(fits(120ms, 4000ms), kFeedBitrateMax);
+  EXPECT_EQ(fits(120ms, 8000ms) / 1'000'000, 25);
+  // Rounded down to whole packets by less than one in a thousand.
+  EXPECT_GE(fits(8000ms, 8000ms), kFeedBitrateMax * 999 / 1000);
+}
+
+TEST_F(SrtListenerTest, WarnsWhenTheCallersLatencyIsMoreThanItsBufferHolds) {
+  SrtSettings settings;
+  settings.rules["told"] = {.latency = 6000ms};
+  start(std::move(settings));
+  const Call asked = call(listener_->port(), "asked", {.latency_ms = 6000});
+  const Call told = call(listener_->port(), "told", {.latency_ms = 6000});
+  ASSERT_EQ(asked.reject, 0);
+  ASSERT_EQ(told.reject, 0);
+  EXPECT_TRUE(gate_.wait_for("told", [](const Seen& seen) { return seen.latency_ms == 6000; }));
+  EXPECT_TRUE(gate_.wait_for("asked", [](const Seen& seen) { return seen.latency_ms == 6000; }));
+  listener_->stop();
+  EXPECT_THAT(logged(), ContainsRegex("small for the latency[^\n]*asked[^\n]*set the stream's own "
+                                      "latency_ms, or srt.latency_ms, to 6000"));
+  EXPECT_THAT(logged(), Not(ContainsRegex("small for the latency[^\n]*told")));
 }
 
 TEST_F(SrtListenerTest, GarbageDisturbsNobody) {

@@ -1,11 +1,16 @@
 #include "ingest/srt_options.h"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <srt/access_control.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <string_view>
+
+#include "ingest/receive_buffer.h"
 
 namespace mirror::ingest {
 namespace {
@@ -17,18 +22,25 @@ constexpr int kReorderPacketsMax = 40;
 constexpr std::int64_t kPayloadBytes = 1316;
 constexpr std::int64_t kMssBytes = 1500;
 constexpr std::int64_t kHeaderBytes = 28;  // IPv4 and UDP, as libsrt counts its buffers
-constexpr int kFlightPacketsMin = 25'600;  // libsrt's default
+constexpr std::int64_t kPacketBytes = kMssBytes - kHeaderBytes;
+constexpr std::int64_t kPacketsMin = 25'600;  // libsrt's default of the flight window
+constexpr std::int64_t kPacketsMax = 1 << 17;
 
 template <class T>
 bool set(SRTSOCKET socket, SRT_SOCKOPT option, T value) {
   return srt_setsockflag(socket, option, &value, sizeof value) != SRT_ERROR;
 }
 
+// How long a packet may lie in the buffer, its round trip included.
+milliseconds held_for(milliseconds latency) {
+  constexpr milliseconds kRoundTripMax{500};
+  return std::max(latency, milliseconds(1000)) + kRoundTripMax;
+}
+
 bool set_buffers(SRTSOCKET socket, milliseconds latency, std::int64_t bitrate_bps) {
-  const int packets = receive_buffer_packets(latency, bitrate_bps);
   // The flight window caps the receive buffer, so it is set first.
-  return set(socket, SRTO_FC, std::max(kFlightPacketsMin, packets)) &&
-         set(socket, SRTO_RCVBUF, static_cast<int>(packets * (kMssBytes - kHeaderBytes)));
+  return set(socket, SRTO_FC, receive_buffer_packets(latency, bitrate_bps)) &&
+         set(socket, SRTO_RCVBUF, receive_buffer_bytes(latency, bitrate_bps));
 }
 
 std::string_view access_control_name(int code) {
@@ -72,12 +84,17 @@ Status check_passphrase(const std::string& passphrase) {
 }
 
 int receive_buffer_packets(milliseconds latency, std::int64_t bitrate_bps) {
-  constexpr milliseconds kRoundTripMax{500};
-  constexpr std::int64_t kPacketsMin = 8192;
-  constexpr std::int64_t kPacketsMax = 1 << 17;
-  const std::int64_t held_ms = (std::max(latency, milliseconds(1000)) + kRoundTripMax).count();
-  const std::int64_t bytes = bitrate_bps / 8 * held_ms / 1000;
+  const std::int64_t bytes = bitrate_bps / 8 * held_for(latency).count() / 1000;
   return static_cast<int>(std::clamp(bytes / kPayloadBytes * 5 / 4, kPacketsMin, kPacketsMax));
+}
+
+int receive_buffer_bytes(milliseconds latency, std::int64_t bitrate_bps) {
+  return static_cast<int>(receive_buffer_packets(latency, bitrate_bps) * kPacketBytes);
+}
+
+std::int64_t bitrate_that_fits(int buffer_bytes, milliseconds latency) {
+  const std::int64_t bytes = buffer_bytes / kPacketBytes * 4 / 5 * kPayloadBytes;
+  return bytes * 8 * 1000 / held_for(latency).count();
 }
 
 Status set_transport(const SrtSocket& socket, const SrtTransport& transport) {
@@ -103,15 +120,27 @@ bool set_passphrase(SRTSOCKET socket, const std::string& passphrase) {
                          static_cast<int>(passphrase.size())) != SRT_ERROR;
 }
 
-int granted_receive_buffer(int wanted) {
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return 0;
-  int granted = 0;
-  socklen_t size = sizeof granted;
-  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &wanted, sizeof wanted);
-  getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &size);
-  close(fd);
-  return granted / 2;  // it is reported doubled
+Result<int> bind_to(const SrtSocket& socket, const Address& address, bool v6_only,
+                    int receive_buffer_bytes) {
+  const int family = address.get()->sa_family;
+  const int fd = ::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return fail("{}", std::strerror(errno));
+  const int only = v6_only ? 1 : 0;
+  const bool ours = (family != AF_INET6 ||
+                     ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) == 0) &&
+                    ::bind(fd, address.get(), address.size) == 0;
+  if (!ours) {
+    const int why = errno;
+    ::close(fd);
+    return fail("{}",
+                why == EADDRINUSE ? "the port is in use by another program" : std::strerror(why));
+  }
+  if (family == AF_INET6) socket.set(SRTO_IPV6ONLY, only);
+  if (srt_bind_acquire(socket.id(), fd) == SRT_ERROR) {
+    ::close(fd);
+    return fail("{}", srt_getlasterror_str());
+  }
+  return size_receive_buffer(fd, receive_buffer_bytes);  // libsrt has asked for it in its own way
 }
 
 std::string reject_text(int code) {

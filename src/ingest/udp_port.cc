@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "ingest/receive_buffer.h"
+
 namespace mirror::ingest {
 namespace {
 
@@ -78,7 +80,9 @@ Result<UdpPort> UdpPort::open_socket(int family, const UdpPortSettings& settings
   }
   // Others may listen to the same group; a port of our own is ours alone.
   if (!settings.multicast.empty()) set(port.fd_, SOL_SOCKET, SO_REUSEADDR, 1);
-  if (settings.receive_buffer_bytes > 0) port.size_buffer(settings.receive_buffer_bytes);
+  if (settings.receive_buffer_bytes > 0) {
+    port.granted_bytes_ = size_receive_buffer(port.fd_, settings.receive_buffer_bytes);
+  }
   // Bound to the group itself, so that nothing that is sent elsewhere comes in.
   sockaddr_storage bound{};
   const socklen_t size = RemoteAddress{address, settings.port, 0}.write(family, bound);
@@ -122,16 +126,6 @@ Status UdpPort::join(const UdpPortSettings& settings, const IpAddress& group) co
   // Without this, what any other program of this machine has joined comes here, too.
   if (group.is_v4()) set(fd_, IPPROTO_IP, IP_MULTICAST_ALL, 0);
   return {};
-}
-
-void UdpPort::size_buffer(int wanted) {
-  // The larger value needs a privilege; the limit of everybody else is a sysctl.
-  if (::setsockopt(fd_, SOL_SOCKET, SO_RCVBUFFORCE, &wanted, sizeof wanted) != 0) {
-    set(fd_, SOL_SOCKET, SO_RCVBUF, wanted);
-  }
-  socklen_t size = sizeof granted_bytes_;
-  ::getsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &granted_bytes_, &size);
-  granted_bytes_ /= 2;  // the kernel reports it doubled
 }
 
 std::uint16_t UdpPort::port() const {

@@ -68,7 +68,6 @@ class UdpPort {
   static Result<UdpPort> open_socket(int family, const UdpPortSettings& settings,
                                      const IpAddress& address);
   Status join(const UdpPortSettings& settings, const IpAddress& group) const;
-  void size_buffer(int wanted);
 
   int fd_ = -1;
   int family_ = AF_UNSPEC;
@@ -78,7 +77,9 @@ class UdpPort {
 class UdpPort::Inbox {
  public:
   static constexpr std::size_t kDatagramsMax = 64;
-  static constexpr std::size_t kBytesMax = 2048;
+  // A jumbo frame's (9,000 bytes) and its parity's. What datagrams do not reach is never touched,
+  // so that usual ones cost no more than in a smaller inbox (docs/performance.md).
+  static constexpr std::size_t kBytesMax = 9216;
 
   Inbox();
   Inbox(const Inbox&) = delete;

@@ -30,8 +30,8 @@
 
 namespace mirror::rtp {
 
-// Longer datagrams are not taken: no path of ours is wider than Ethernet.
-inline constexpr std::size_t kDatagramBytesMax = 2048;
+// Longer datagrams are not taken: no path of ours is wider than Ethernet with jumbo frames.
+inline constexpr std::size_t kDatagramBytesMax = 9200;
 // A power of two: 50 ms of 200 Mbps.
 inline constexpr std::size_t kReorderPacketsMax = 1024;
 inline constexpr std::uint8_t kPayloadTypeCount = 128;

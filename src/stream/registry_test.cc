@@ -276,6 +276,16 @@ TEST_F(RegistryTest, ADisplacedTurnMayOutliveItsStream) {
   EXPECT_EQ(displaced->displaced_by(), "the stream closed");
 }
 
+TEST_F(RegistryTest, TheFirstReportHasABitRate) {
+  const auto publication = open("cam1");
+  clock_.advance(1s);
+  publication->on_stats({.bytes = 125'000}, {});
+  ASSERT_TRUE(eventually([&] {
+    clock_.advance(100ms);
+    return registry_.find("cam1")->status()->source_bitrate_bps == 1'000'000;
+  }));
+}
+
 // After a pause nothing was taken for long, and yet nobody is behind.
 TEST_F(RegistryTest, AFeedThatReturnsAfterAPauseIsNotCut) {
   const auto publication = open("cam1");

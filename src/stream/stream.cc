@@ -41,7 +41,10 @@ class Stream::Turn final : public media::Publication {
  public:
   // With turns_mutex_ locked.
   Turn(std::shared_ptr<Stream> stream, std::uint64_t number, const media::PublishRequest& request)
-      : owner_(std::move(stream)), stream_(*owner_), number_(number) {
+      : owner_(std::move(stream)),
+        stream_(*owner_),
+        number_(number),
+        counted_at_(stream_.environment_.clock.now().steady) {
     TurnInfo info;
     info.number = number;
     info.protocol = request.protocol;
@@ -99,7 +102,7 @@ class Stream::Turn final : public media::Publication {
     report->demux = demux;
     const SteadyTime now = stream_.environment_.clock.now().steady;
     const double seconds = std::chrono::duration<double>(now - counted_at_).count();
-    if (counted_at_ != SteadyTime{} && seconds > 0 && transport.bytes >= counted_bytes_) {
+    if (seconds > 0 && transport.bytes >= counted_bytes_) {
       report->bitrate_bps = 8.0 * static_cast<double>(transport.bytes - counted_bytes_) / seconds;
     }
     counted_at_ = now;
@@ -136,7 +139,7 @@ class Stream::Turn final : public media::Publication {
   const std::uint64_t number_;
   std::shared_ptr<const TurnInfo> info_;
   bool cut_ = false;
-  SteadyTime counted_at_{};
+  SteadyTime counted_at_;  // from the turn's begin, so that the first report has a rate
   std::uint64_t counted_bytes_ = 0;
 };
 

@@ -3,6 +3,7 @@ export * from './lib/cleanup.mjs';
 export * from './lib/footprint.mjs';
 export * from './lib/media.mjs';
 export * from './lib/mp4.mjs';
+export * from './lib/namespace.mjs';
 export * from './lib/playlist.mjs';
 export * from './lib/process.mjs';
 export * from './lib/publishers.mjs';
