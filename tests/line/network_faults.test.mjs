@@ -171,6 +171,7 @@ async function outage(t, { server, publish }, key, { seconds, survives }) {
 
 // How long after the kill its successor was connected, by the server's log.
 async function killed(t, { server, publish }) {
+  const startedAt = Date.now();
   const first = publish(server, 'killed');
   const before = await server.untilStream('killed', 'has shown two seconds', ({ state, counters }) =>
     state === 'live' && counters.pictures_decoded >= 60);
@@ -178,13 +179,15 @@ async function killed(t, { server, publish }) {
   await first.stop('SIGKILL');
   const killedAt = Date.now();
   await publishUntilAccepted(server, 'killed', () => publish(server, 'killed'));
-  const [, second] = connections(server, 'killed');
+  const [one, second] = connections(server, 'killed');
   const seconds = (Date.parse(second.time) - killedAt) / 1000;
-  t.diagnostic(`connected ${seconds.toFixed(2)} s after the kill`);
+  // What a program takes to start and to dial here, which a busy machine makes long.
+  const dialling = (Date.parse(one.time) - startedAt) / 1000;
+  t.diagnostic(`connected ${seconds.toFixed(2)} s after the kill, where dialling took ${dialling.toFixed(2)} s`);
   const { counters: { pictures_decoded: shown } } = await server.json('/api/v1/streams/killed');
   const after = await server.untilStream('killed', 'has shown two seconds more', ({ state, counters }) =>
     state === 'live' && counters.pictures_decoded >= shown + 60);
-  assert.ok(seconds < 2 * patience, `the successor was let in after ${seconds} s`);
+  assert.ok(seconds < dialling + 2 * patience, `the successor was let in after ${seconds} s`);
   assert.equal(after.epoch, before.epoch);
   const recording = await watched.end();
   recording.checkStructure({ discontinuities: 1 });
