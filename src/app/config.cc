@@ -264,6 +264,7 @@ class Loader {
                        read_value(*key, path, field, place_of(name, field));
                      } else {
                        std::vector<std::string> known;
+                       known.reserve(group.fields.size());
                        for (const Key& each : group.fields) known.emplace_back(each.path);
                        add(name.place, path, "unknown key" + hint(nearest(name.scalar, known)));
                      }
