@@ -10,12 +10,12 @@ import {
 
 // Frames a part and a segment, timescale and tick, PART-TARGET and EXTINF as printed.
 const grid = {
-  25: { part: 2, segment: 12, timescale: 25000, tick: 1000, target: '0.08000', seconds: 0.48 },
-  29.97: { part: 3, segment: 15, timescale: 30000, tick: 1001, target: '0.10010', seconds: 0.5005 },
-  30: { part: 3, segment: 15, timescale: 30000, tick: 1000, target: '0.10000', seconds: 0.5 },
-  50: { part: 5, segment: 25, timescale: 50000, tick: 1000, target: '0.10000', seconds: 0.5 },
-  59.94: { part: 6, segment: 30, timescale: 60000, tick: 1001, target: '0.10010', seconds: 0.5005 },
-  60: { part: 6, segment: 30, timescale: 60000, tick: 1000, target: '0.10000', seconds: 0.5 },
+  25: { part: 2, segment: 12, timescale: 25000, tick: 1000, target: '0.08001', seconds: 0.48 },
+  29.97: { part: 3, segment: 15, timescale: 30000, tick: 1001, target: '0.10011', seconds: 0.5005 },
+  30: { part: 3, segment: 15, timescale: 30000, tick: 1000, target: '0.10001', seconds: 0.5 },
+  50: { part: 5, segment: 25, timescale: 50000, tick: 1000, target: '0.10001', seconds: 0.5 },
+  59.94: { part: 6, segment: 30, timescale: 60000, tick: 1001, target: '0.10011', seconds: 0.5005 },
+  60: { part: 6, segment: 30, timescale: 60000, tick: 1000, target: '0.10001', seconds: 0.5 },
 };
 
 const kSourceSeconds = 14;
@@ -52,7 +52,7 @@ async function checkVideo(t, key, recording, expected) {
 async function checkAudio(t, key, recording) {
   recording.checkStructure();
   assert.equal(recording.timescale, 48_000);
-  assert.equal(recording.playlist.partTargetText, '0.10667');
+  assert.equal(recording.playlist.partTargetText, '0.10668');
   for (const segment of recording.segments) {
     const samples = recording.partsOf(segment.number).map((part) => part.chunk.samples.length);
     assert.deepEqual(samples, [5, 5, 5, 5, 5]);

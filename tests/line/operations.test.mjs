@@ -27,7 +27,8 @@ test('probes, metrics and the API tell how it is', { timeout: 120_000 }, async (
   await server.untilLive('a-one');
 
   await step('streams are listed by key, with what one wants to know', async () => {
-    const measured = (stream) => stream.source.bitrate_bps > 0 && stream.publish_delay_ms !== null;
+    const measured = ({ source, counters, publish_delay_ms: delay }) =>
+      source.bitrate_bps > 0 && counters.access_units > 0 && delay !== null;
     await server.untilStream('a-one', 'is measured', measured);
     await server.untilStream('b.two', 'is measured', measured);
     const { now, streams } = await server.json('/api/v1/streams');
